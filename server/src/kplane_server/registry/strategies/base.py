@@ -9,7 +9,7 @@ create: ``default`` → ``prepare_for_create`` → (mutating admission, then ``d
 update: ``default`` → ``prepare_for_update`` → (mutating admission, then ``default`` again) → ``validate_update`` → ``companions``
 
 ``default``, ``prepare_for_create`` and ``prepare_for_update`` change the document that they are given. Documents are of the version in
-``ctx.info``. Metadata that belongs to the server (uid, resourceVersion, managedFields, timestamps) is the verbs' work; ``generation`` is ours.
+``ctx.info``. Metadata that belongs to the server (uid, resourceVersion, managedFields, timestamps) is the verbs'; ``generation`` is ours.
 """
 
 from __future__ import annotations
