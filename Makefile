@@ -1,0 +1,80 @@
+# `make up` brings a management plane up, `make test` runs every check. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PROVIDER ?= embedded
+CLUSTER  ?= kplane-management
+VCP      ?= demo
+# The newest Python on PATH that ansible-core and kplane-server both take.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1; then command -v $$p; break; fi; done)
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+VENV        := $(CURDIR)/.venv
+BIN         := $(VENV)/bin
+COLLECTIONS := $(CURDIR)/.build/collections
+COPY        := $(CURDIR)/.build/test/ansible_collections/kplane/core
+STAMPS      := $(CURDIR)/.build/stamps
+
+export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
+export ANSIBLE_LOCALHOST_WARNING := false
+export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PATH := $(BIN):$(PATH)
+
+PLAY = ansible-playbook -e kplane_provider=$(PROVIDER) -e kplane_cluster_name=$(CLUSTER)
+
+.PHONY: help up down test lint typecheck docs-check unit server-test collection-test e2e sanity bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo 'error: Python 3.11, 3.12 or 3.13 with the venv module is needed (Debian and Ubuntu: apt install python3 python3-venv); or say make PYTHON=/path/to/python3' >&2; exit 1; }
+	@echo 'making a virtual environment in .venv with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+
+# The collection, where Ansible finds it.
+$(COLLECTIONS)/ansible_collections/kplane/core:
+	@mkdir -p $(@D)
+	@ln -sfn $(CURDIR) $@
+
+$(STAMPS)/run: $(BIN)/python requirements.txt server/pyproject.toml | $(COLLECTIONS)/ansible_collections/kplane/core
+	@echo 'installing what requirements.txt and server/ name (once)'
+	@$(BIN)/python -m pip install --quiet -r requirements.txt -e server
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/test: $(STAMPS)/run requirements-dev.txt
+	@echo 'installing what requirements-dev.txt names (once)'
+	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+up: $(STAMPS)/run ## management plane, VCP `demo` and its credentials (PROVIDER, CLUSTER, VCP)
+	@$(PLAY) playbooks/up.yml
+	@$(PLAY) playbooks/create_cluster.yml -e kplane_vcp_name=$(VCP)
+	@$(PLAY) playbooks/get_credentials.yml -e kplane_credentials_name=$(VCP)
+	@echo
+	@echo 'next: kubectl --context kplane-$(VCP) get namespaces'
+	@echo '      make down takes everything away again'
+
+down: $(STAMPS)/run ## take everything away again
+	@$(PLAY) playbooks/down.yml -e kplane_confirm=true
+
+test: lint typecheck docs-check sanity unit server-test collection-test e2e ## every check
+
+lint: $(STAMPS)/test
+	ruff check .
+	cd server/src && lint-imports --config $(CURDIR)/pyproject.toml
+	ansible-lint --offline --profile production
+
+typecheck: $(STAMPS)/test
+	mypy server/src/kplane_server tests/server tests/benchmarks
+	cd $(COLLECTIONS) && MYPYPATH=. mypy --config-file $(CURDIR)/pyproject.toml --namespace-packages --explicit-package-bases ansible_collections/kplane/core/plugins
+
+bench: $(STAMPS)/test ## the benchmarks, with their conditions
+	python -m benchmarks
+
+clean: ## remove what make made in this tree (not a running management plane: that is make down)
+	rm -rf .venv .build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output
