@@ -47,26 +47,33 @@ class EventType(StrEnum):
 
 
 class Event(NamedTuple):
-    """One committed change. ``value`` is the new document (for DELETED: the last one, at the deletion's revision)."""
+    """One committed change. ``value`` is the new document (for DELETED: the last one, at the deletion's revision).
+
+    ``previous`` is the document that it replaced, as it was at ``previous_revision``; ``None`` and 0 for ADDED.
+    """
 
     revision: int
     type: EventType
     key: ObjectKey
     value: bytes
     previous: bytes | None
+    previous_revision: int = 0
 
 
 #: ``Mutation.expected`` when the caller does not care what is there.
 ANY = -1
 #: ``Mutation.expected`` when nothing may be there.
 ABSENT = 0
+#: In a key of :meth:`Store.create_vcp`'s mutations: the VCP that is being made, whose number nobody knows yet.
+NEW_VCP = VcpId(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One change of one object.
+    """One change of one object. A commit may hold only one for each key.
 
     expected: the revision that must be current (``ANY``, ``ABSENT`` or a revision); else the commit fails as a whole.
+    delete: the draft is the last document, which watchers are sent. Deleting what is not there is a RevisionMismatch (current 0).
     uid: ``metadata.uid``; on a delete, objects owned by it become garbage (see :meth:`Store.pending_garbage`).
     owners: the uids in ``metadata.ownerReferences``, indexed for garbage collection.
     terminating: ``metadata.deletionTimestamp`` is set: found again after a restart by :meth:`Store.terminating`.
@@ -177,7 +184,7 @@ class Subscription(Protocol):
         ...
 
     async def wait(self, timeout: float | None = None) -> bool:
-        """Wait (seconds) for something to pop. False at the timeout. Raises :class:`Compacted` when cut."""
+        """Wait (seconds) for something to pop. False at the timeout or the end. Raises :class:`Compacted` when cut."""
         ...
 
     @property
@@ -200,7 +207,9 @@ class Store(Protocol):
         """The latest revision that readers and watchers of this process can see."""
         ...
 
-    def get(self, key: ObjectKey) -> Stored | None: ...
+    def get(self, key: ObjectKey) -> Stored | None:
+        """The current document. Nothing is found in a VCP that is unknown or being wiped; a retained one can be read."""
+        ...
 
     def page(
         self,
@@ -233,13 +242,17 @@ class Store(Protocol):
     async def commit(self, mutations: Sequence[Mutation]) -> list[int]:
         """Apply all or none; one revision for each mutation, in order.
 
-        Raises RevisionMismatch, UnknownVcp, StorageFull, StorageUnavailable.
+        Raises RevisionMismatch, UnknownVcp, StorageFull, StorageUnavailable, and ValueError for two mutations of one key.
+        A caller that is cancelled while it waits may still have its commit applied.
         """
         ...
 
     # -- watches
     def subscribe(self, scope: Scope, after: int, *, buffer: int = 10_000) -> Subscription:
-        """Changes with a revision greater than ``after``. Raises Compacted or FutureRevision."""
+        """Changes with a revision greater than ``after``. Raises Compacted, FutureRevision, or UnknownVcp if it is not active.
+
+        A revision from before the VCP was made is Compacted: what it began with (the layer) came without events.
+        """
         ...
 
     def subscribe_resources(self, resources: frozenset[ResourceId] | None, after: int, *, buffer: int = 100_000) -> Subscription:
@@ -258,18 +271,26 @@ class Store(Protocol):
     async def create_vcp(self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = ()) -> VcpRecord:
         """Make a new incarnation, with ``mutations`` (of any VCP) in the same commit.
 
+        Mutations of the new VCP itself name it as ``NEW_VCP``.
         Raises RevisionMismatch as commit does, and ValueError if the name has an active incarnation.
         """
         ...
 
     async def set_vcp_state(self, vcp: VcpId, state: VcpState, mutations: Sequence[Mutation] = ()) -> VcpRecord:
-        """Move an incarnation to another state; leaving ACTIVE ends its subscriptions and refuses its writes."""
+        """Move an incarnation to another state; leaving ACTIVE ends its subscriptions and refuses its writes.
+
+        The mutations are applied after the move. Raises ValueError for a move out of WIPING, of root, or to ACTIVE while the
+        name has another active incarnation.
+        """
         ...
 
     async def rotate_vcp_key(self, vcp: VcpId) -> VcpRecord: ...
 
     async def wipe_vcp(self, vcp: VcpId, *, batch: int = 2_000) -> int:
-        """Delete every row of an incarnation in state WIPING, then its record. Returns how many objects went. Resumable."""
+        """Delete every row of an incarnation in state WIPING, then its record. Resumable; nothing is left to do for an unknown one.
+
+        Returns how many written objects went (what came from the layer is not counted).
+        """
         ...
 
     def resources_in(self, vcp: VcpId, namespace: str | None = None) -> list[ResourceId]:
@@ -282,7 +303,7 @@ class Store(Protocol):
         ...
 
     def pending_garbage(self) -> list[tuple[VcpId, str]]:
-        """(VCP, uid) of deleted objects that others still name as owner."""
+        """(VCP, uid) of deleted objects that others named as owner when they went, until :meth:`garbage_done`."""
         ...
 
     def dependents(self, vcp: VcpId, owner_uid: str) -> list[ObjectKey]: ...
@@ -290,6 +311,10 @@ class Store(Protocol):
     async def garbage_done(self, vcp: VcpId, owner_uid: str) -> None: ...
 
     # -- the store's own life
+    async def trim(self) -> int:
+        """Drop history beyond its bounds now (it is done in small steps anyway). Returns the oldest revision that can be had."""
+        ...
+
     def statistics(self) -> dict[str, int | float]:
         """Figures for /metrics: objects, bytes, log rows, queue depth, commits, cache hits, subscriptions…"""
         ...
