@@ -74,7 +74,7 @@ typecheck: $(STAMPS)/test
 	cd $(COLLECTIONS) && MYPYPATH=. mypy --config-file $(CURDIR)/pyproject.toml --namespace-packages --explicit-package-bases ansible_collections/kplane/core/plugins
 
 bench: $(STAMPS)/test ## the benchmarks, with their conditions
-	python -m benchmarks
+	PYTHONPATH=tests:tests/server python -m benchmarks
 
 clean: ## remove what make made in this tree (not a running management plane: that is make down)
 	rm -rf .venv .build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output

@@ -9,10 +9,12 @@ It shares the machine with the server, so it is a bare protocol: what it costs i
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 #: Makes the next request of a connection (method, path, body), or None when there is nothing more to send.
 Source = Callable[[], tuple[str, str, bytes] | None]
@@ -71,13 +73,16 @@ class _Connection(asyncio.Protocol):
         length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         if len(self.buffer) < end + 4 + length:
             return
-        code = int(head[9:12])
+        body = self.buffer[end + 4 : end + 4 + length]
+        self.buffer = self.buffer[end + 4 + length :]
+        self.answered(int(head[9:12]), body)
+
+    def answered(self, code: int, body: bytes) -> None:
         outcome = self.outcome
         outcome.latencies.append(time.perf_counter() - self.sent_at)
         outcome.codes[code] = outcome.codes.get(code, 0) + 1
         if code >= 400 and not outcome.sample:
-            outcome.sample = self.buffer[end + 4 : end + 4 + length]
-        self.buffer = self.buffer[end + 4 + length :]
+            outcome.sample = body
         self.send()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -85,22 +90,26 @@ class _Connection(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def run(host: str, port: int, tls: ssl.SSLContext, token: str, sources: list[Source]) -> Outcome:
+async def run(host: str, port: int, tls: ssl.SSLContext, token: str, sources: Sequence[Source]) -> Outcome:
     """Drive one connection for each source until all are exhausted."""
+    return await _drive(host, port, tls, token, [lambda h, o, d, s=s: _Connection(s, h, o, d) for s in sources])  # type: ignore[misc]
+
+
+async def _drive(
+    host: str,
+    port: int,
+    tls: ssl.SSLContext,
+    token: str,
+    makers: Sequence[Callable[[bytes, Outcome, asyncio.Future[None]], _Connection]],
+) -> Outcome:
     loop = asyncio.get_running_loop()
     outcome = Outcome()
     head = f"host: {host}:{port}\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n".encode()
     waiting = []
     started = time.perf_counter()
-    for source in sources:
+    for maker in makers:
         done: asyncio.Future[None] = loop.create_future()
-        await loop.create_connection(
-            lambda source=source, done=done: _Connection(source, head, outcome, done),  # type: ignore[misc]
-            host,
-            port,
-            ssl=tls,
-            server_hostname=host,
-        )
+        await loop.create_connection(lambda maker=maker, done=done: maker(head, outcome, done), host, port, ssl=tls, server_hostname=host)  # type: ignore[misc]
         waiting.append(done)
     await asyncio.gather(*waiting)
     outcome.seconds = time.perf_counter() - started
@@ -113,6 +122,42 @@ def for_seconds(seconds: float, make: Callable[[], tuple[str, str, bytes]]) -> S
     return lambda: make() if time.perf_counter() < end else None
 
 
-def from_iterator(requests: Iterator[tuple[str, str, bytes]]) -> Source:
-    """A source that ends with its iterator; several connections may share one."""
-    return lambda: next(requests, None)
+class Making(Protocol):
+    """Two-step work of one connection: something is created, then asked for until it is Ready."""
+
+    def next(self) -> tuple[str, str, bytes] | None: ...
+
+    def again(self) -> tuple[str, str, bytes]: ...
+
+
+class _ReadyConnection(_Connection):
+    """Counts one latency for each thing made: from its creation until an answer shows it Ready."""
+
+    def __init__(self, work: Making, head: bytes, outcome: Outcome, done: asyncio.Future[None]) -> None:
+        super().__init__(work.next, head, outcome, done)
+        self.work = work
+        self.began = 0.0
+
+    def answered(self, code: int, body: bytes) -> None:
+        outcome = self.outcome
+        if code >= 400:
+            outcome.codes[code] = outcome.codes.get(code, 0) + 1
+            outcome.sample = outcome.sample or body
+        elif self.source == self.work.next:
+            self.began = self.sent_at
+        if code < 400 and not _is_ready(body):
+            self.source = self.work.again
+        else:
+            outcome.latencies.append(time.perf_counter() - self.began)
+            self.source = self.work.next
+        self.send()
+
+
+def _is_ready(body: bytes) -> bool:
+    status = json.loads(body).get("status", {})
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
+
+
+async def run_until_ready(host: str, port: int, tls: ssl.SSLContext, token: str, works: Sequence[Making]) -> Outcome:
+    """Drive one connection for each work until all are exhausted."""
+    return await _drive(host, port, tls, token, [lambda h, o, d, w=w: _ReadyConnection(w, h, o, d) for w in works])  # type: ignore[misc]
