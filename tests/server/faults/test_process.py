@@ -123,7 +123,8 @@ def test_the_data_directory_is_private(server: Server) -> None:
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     server = Server(tmp_path / "data")
     command = [*kplane_server(), "run", "--data-dir", str(server.data_dir), "--port", str(server.port)]
-    script = f"import os, subprocess, time; p = subprocess.Popen({command!r} + ['--parent-pid', str(os.getpid())]); print(p.pid, flush=True); time.sleep(60)"
+    started = f"subprocess.Popen({command!r} + ['--parent-pid', str(os.getpid())])"
+    script = f"import os, subprocess, time; print({started}.pid, flush=True); time.sleep(60)"
     with subprocess.Popen([kplane_server()[0], "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
