@@ -106,13 +106,14 @@ _KIND: Final = {
     "endpoint the client submits requests to. Cannot be updated. In CamelCase.",
     "type": "string",
 }
+_NO_SCHEMA: Final = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 def _custom_definitions(kind: CustomKind) -> dict[str, Json]:
     """The definitions of a custom kind and of its list."""
     info = kind.info
     gvk, list_gvk = info.gvk, GroupVersionKind(info.group, info.version, info.list_kind or info.kind + "List")
-    schema: dict[str, Json] = dict(kind.schema) if isinstance(kind.schema, dict) else {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema: dict[str, Json] = dict(kind.schema) if isinstance(kind.schema, dict) else dict(_NO_SCHEMA)
     metadata = _object_reference(_META + "ObjectMeta", "Standard object's metadata.")
     own: dict[str, Json] = schema.get("properties") or {}
     schema["properties"] = {**own, "apiVersion": _API_VERSION, "kind": _KIND, "metadata": metadata}

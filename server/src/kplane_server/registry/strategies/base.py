@@ -16,17 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from kplane_server.model.errors import Cause, Json
 from kplane_server.model.identity import CONTROLLER_USER, UserInfo
 from kplane_server.model.keys import ResourceId
+from kplane_server.model.metadata import NameRule, subdomain_name
 from kplane_server.registry.resource import ResourceInfo
 
 Document = dict[str, Any]
-
-#: How a name is checked; see ``objectmeta.name_problems``.
-NameRule = Literal["dns-subdomain", "dns-label", "dns1035-label", "path-segment", "service-account", "ip-address", "none"]
 
 
 class Lookup(Protocol):
@@ -137,7 +135,7 @@ class Strategy:
     """
 
     namespaced: bool = True
-    name_validation: NameRule = "dns-subdomain"
+    name_validation: NameRule = subdomain_name
     has_status: bool = False
     has_generation: bool = False
     generation_fields: tuple[Path, ...] = (("spec",),)
@@ -193,7 +191,7 @@ class Strategy:
             metadata.pop("generation", None)
 
     def validate_create(self, obj: Document, ctx: StrategyContext) -> list[Cause]:
-        """Rules beyond the schema and beyond metadata (see ``objectmeta``)."""
+        """Rules beyond the schema and beyond metadata (see ``model.metadata``)."""
         return self.create_validator(obj, ctx)
 
     def validate_update(self, new: Document, old: Document, ctx: StrategyContext) -> list[Cause]:
