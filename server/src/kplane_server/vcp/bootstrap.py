@@ -53,6 +53,9 @@ RESOURCES: Final[Mapping[str, ResourceId]] = {
     )
 }
 
+#: The name space of uids that derive from a record.
+_UID_SPACE: Final = uuid.UUID("7f3c1a52-4c0e-5b6e-9d55-0d6b7c6f4b21")
+
 #: The gaps that a record fills, as they stand in a template.
 _GAP: Final = re.compile(rb"@(uid|created|date|name)@")
 _ROOT_CA_NOTE: Final = (
@@ -76,7 +79,7 @@ class _Tables(NamedTuple):
 
 def object_uid(record: VcpRecord, resource: ResourceId, namespace: str, name: str) -> str:
     """The uid of a layer object: the same for one incarnation of a VCP, and for no other."""
-    return str(uuid.uuid5(uuid.UUID(record.uid), f"{resource}/{namespace}/{name}"))
+    return str(uuid.uuid5(_UID_SPACE, f"{record.uid}/{resource}/{namespace}/{name}"))
 
 
 class BootstrapLayer:

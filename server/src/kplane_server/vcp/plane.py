@@ -33,6 +33,9 @@ class ManagementPlane:
     admin_token_lifetime: int = 365 * DAY
     """How long (seconds) the token in a VCP's kubeconfig is valid. It is renewed when a third of that is left."""
 
+    former_base_urls: tuple[str, ...] = ()
+    """Base URLs of earlier runs (the port may have changed): tokens that name them stay good."""
+
     def url_of(self, name: str) -> str:
         """The base URL of the control plane ``name``."""
         return self.base_url if name == ROOT else f"{self.base_url}/clusters/{name}/control-plane"
