@@ -1,0 +1,82 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What admission sees of a request, and what the verbs expect of an admission chain (the chain itself is the room ``admission``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from kplane_server.model.errors import Json
+from kplane_server.model.identity import UserInfo
+from kplane_server.model.keys import VcpId
+from kplane_server.registry.options import RequestContext
+from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.strategies.base import Lookup
+
+
+class Operation(StrEnum):
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    CONNECT = "CONNECT"
+
+
+@dataclass(slots=True)
+class Attributes:
+    """One write, as admission judges it. Mutating plug-ins change ``object`` in place; the others change nothing.
+
+    object: the new document (None for a deletion); old: the stored one (None for a creation).
+    document_kind: the kind of ``object`` where it is not the resource's own (Scale, Binding, Eviction…).
+    options: the CreateOptions, UpdateOptions or DeleteOptions, as a document.
+    """
+
+    operation: Operation
+    vcp: VcpId
+    info: ResourceInfo
+    namespace: str
+    name: str
+    object: Json | None
+    old: Json | None
+    context: RequestContext
+    lookup: Lookup
+    subresource: str = ""
+    options: Json | None = None
+
+    @property
+    def user(self) -> UserInfo:
+        return self.context.user
+
+    @property
+    def dry_run(self) -> bool:
+        return self.context.dry_run
+
+
+class Admission(Protocol):
+    """An ordered chain. Raises ``ApiError`` to refuse."""
+
+    def mutates(self, attributes: Attributes) -> bool:
+        """Whether :meth:`admit` has anything to do: lets a write skip what follows a mutation."""
+        ...
+
+    async def admit(self, attributes: Attributes) -> None: ...
+
+    async def validate(self, attributes: Attributes) -> None: ...
+
+
+class AdmitAll:
+    """The chain without plug-ins."""
+
+    plugins: Sequence[object] = ()
+
+    def mutates(self, attributes: Attributes) -> bool:
+        return False
+
+    async def admit(self, attributes: Attributes) -> None:
+        return None
+
+    async def validate(self, attributes: Attributes) -> None:
+        return None

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Creation: identity, defaults, admission, validation, then one commit that demands that the name is free."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from kplane_server.model.errors import BadRequest, Json, MethodNotAllowed, ServiceUnavailable, already_exists
+from kplane_server.model.metadata import metadata_causes
+from kplane_server.registry import codec
+from kplane_server.registry.attributes import Operation
+from kplane_server.registry.generic import Registry, check_namespace, check_type, generate_name, new_uid, reject
+from kplane_server.registry.kinds import strategy_of
+from kplane_server.registry.options import RequestContext
+from kplane_server.registry.resource import ResourceInfo
+from kplane_server.storage.api import ABSENT, RevisionMismatch, Stored
+
+#: How many names are tried for a ``generateName`` (upstream: RetryGenerateName), and how often companions may get in the way.
+CREATE_ATTEMPTS: Final = 8
+
+_SERVER_FIELDS: Final = ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
+
+
+async def create(registry: Registry, info: ResourceInfo, namespace: str, body: Json, ctx: RequestContext, name: str = "") -> Stored:
+    """Create an object. ``body`` becomes the verb's own and is changed. ``name``: the one in the path, where there is one."""
+    if not info.stored:
+        raise MethodNotAllowed("create is not supported on resources of kind " + f'"{info.resource}"', kind=info.resource, group=info.group)
+    check_type(info, body)
+    check_namespace(info, body, namespace)
+    metadata = body["metadata"]
+    if metadata.get("resourceVersion"):
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    if name and metadata.setdefault("name", name) != name:
+        raise BadRequest(f"the name of the object ({metadata['name'][:253]}) does not match the name on the URL ({name})")
+    generated = not metadata.get("name") and metadata.get("generateName")
+    pristine = orjson.dumps(body)
+    for attempt in range(CREATE_ATTEMPTS):
+        obj = body if attempt == 0 else orjson.loads(pristine)
+        if generated:
+            obj["metadata"]["name"] = generate_name(generated)
+        try:
+            return await _attempt(registry, info, namespace, obj, ctx)
+        except RevisionMismatch as mismatch:
+            taken = mismatch.key == registry.key(info, namespace, obj["metadata"]["name"])
+            if taken and not generated:
+                raise already_exists(info.resource, info.group, obj["metadata"]["name"]) from mismatch
+            last = mismatch
+    if generated:
+        raise already_exists(info.resource, info.group, obj["metadata"]["name"]) from last
+    raise ServiceUnavailable(f"what must be created with the object kept changing: {last}", retry_after=1) from last
+
+
+async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: Json, ctx: RequestContext) -> Stored:
+    """One run of all the steps. Raises RevisionMismatch when the name, or that of a companion, was taken."""
+    strategy = strategy_of(info)
+    metadata = obj["metadata"]
+    name = metadata.get("name") or ""
+    key = registry.key(info, namespace, name)
+    sctx = registry.strategy_context(info, namespace, ctx)
+    strategy.default(obj)
+    attributes = registry.attributes(Operation.CREATE, info, key, ctx, new=obj)
+    if registry.admission.mutates(attributes):
+        await registry.admission.admit(attributes)
+        strategy.default(obj)
+    for field in _SERVER_FIELDS:
+        metadata.pop(field, None)
+    metadata["uid"] = new_uid()
+    metadata["creationTimestamp"] = registry.now()
+    strategy.prepare_for_create(obj, sctx)
+    causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
+    reject(info, name, causes or strategy.validate_create(obj, sctx))
+    for text in strategy.warnings(obj):
+        ctx.warn(text)
+    await registry.admission.validate(attributes)
+    mutations = [registry.mutation(info, key, obj, ABSENT)]
+    companions = strategy.companions(obj, None, sctx)
+    if companions:
+        mutations = [registry.mutation(info, key, obj, ABSENT), *registry.companion_mutations(companions, ctx)]
+    if ctx.dry_run:
+        if registry.store.get(key) is not None:
+            raise RevisionMismatch(key, ABSENT, registry.store.revision)
+        return Stored(key, 0, codec.encode_without_revision(obj))
+    revisions = await registry.commit(mutations)
+    return registry.answer(info, mutations[0], revisions[0])

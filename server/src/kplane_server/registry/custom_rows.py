@@ -1,0 +1,137 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CustomResourceDefinition documents to rows: one row for each served version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kplane_server.model.errors import Json
+from kplane_server.model.keys import ResourceId
+from kplane_server.model.resources import GroupVersion, GroupVersionKind
+from kplane_server.registry import codec
+from kplane_server.registry.resource import Column, ResourceInfo, Subresource
+from kplane_server.storage.api import Stored
+
+_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_SUBRESOURCE_VERBS = ("get", "patch", "update")
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where a custom resource keeps what its ``/scale`` shows, as simple dotted paths."""
+
+    spec_replicas: str
+    status_replicas: str
+    label_selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomResourceInfo(ResourceInfo):
+    """A row of a custom resource, with what only those have.
+
+    since: the revision of the definition when this shape began: objects written later were defaulted by it already.
+    """
+
+    definition: str = ""
+    since: int = 0
+    scale: ScalePaths | None = None
+    selectable: tuple[str, ...] = ()
+    schema_document: Mapping[str, Json] = field(default_factory=dict)
+    terminating: bool = False
+    deprecation: str = ""
+
+    def present(self, stored: Stored) -> Stored:
+        """A stored object at this row's version."""
+        wanted = f"{self.group}/{self.version}"
+        prefix = f'{{"apiVersion":"{wanted}"'.encode()
+        if stored.value.startswith(prefix):
+            return stored
+        document = codec.decode(stored.value)
+        return Stored(stored.key, stored.revision, codec.with_api_version(stored.value, document["apiVersion"], wanted))
+
+
+def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
+    """The rows that a definition serves now: none before its names are accepted."""
+    if not _condition(crd, "Established"):
+        return
+    spec = crd["spec"]
+    names = (crd.get("status") or {}).get("acceptedNames") or spec["names"]
+    group = spec["group"]
+    versions = sorted(spec["versions"], key=lambda v: version_priority(v["name"]))
+    storage = next((v["name"] for v in versions if v.get("storage")), versions[0]["name"])
+    for version in versions:
+        if not version.get("served"):
+            continue
+        kind = GroupVersionKind(group, version["name"], names["kind"])
+        yield CustomResourceInfo(
+            group=group,
+            version=version["name"],
+            resource=names["plural"],
+            kind=names["kind"],
+            singular=names.get("singular") or names["kind"].lower(),
+            namespaced=spec["scope"] == "Namespaced",
+            verbs=_VERBS,
+            storage_id=ResourceId(f"{names['plural']}.{group}"),
+            storage_version=GroupVersion(group, storage),
+            short_names=tuple(names.get("shortNames") or ()),
+            categories=tuple(names.get("categories") or ()),
+            subresources=MappingProxyType(_subresources(kind, version.get("subresources") or {})),
+            columns=_columns(version.get("additionalPrinterColumns")),
+            list_kind=names.get("listKind") or names["kind"] + "List",
+            builtin=False,
+            definition=crd["metadata"]["name"],
+            since=revision,
+            scale=_scale((version.get("subresources") or {}).get("scale")),
+            selectable=tuple(f["jsonPath"] for f in version.get("selectableFields") or ()),
+            schema_document=(version.get("schema") or {}).get("openAPIV3Schema") or {},
+            terminating=_condition(crd, "Terminating"),
+            deprecation=_deprecation(group, version, names["kind"]),
+        )
+
+
+def version_priority(version: str) -> tuple[int, int, int, str]:
+    """The sort key of Kubernetes' version order: GA before beta before alpha, newer first, then other names alphabetically."""
+    digits = version[1:] if version.startswith("v") else ""
+    for stage, word in ((1, "beta"), (2, "alpha")):
+        major, found, minor = digits.partition(word)
+        if found and major.isdigit() and minor.isdigit():
+            return (stage, -int(major), -int(minor), "")
+    if digits.isdigit():
+        return (0, -int(digits), 0, "")
+    return (3, 0, 0, version)
+
+
+def _condition(crd: Json, kind: str) -> bool:
+    return any(c.get("type") == kind and c.get("status") == "True" for c in (crd.get("status") or {}).get("conditions") or ())
+
+
+def _subresources(kind: GroupVersionKind, declared: Json) -> dict[str, Subresource]:
+    found = {}
+    if declared.get("status") is not None:
+        found["status"] = Subresource("status", kind, _SUBRESOURCE_VERBS)
+    if declared.get("scale") is not None:
+        found["scale"] = Subresource("scale", GroupVersionKind("autoscaling", "v1", "Scale"), _SUBRESOURCE_VERBS)
+    return found
+
+
+def _scale(declared: Json) -> ScalePaths | None:
+    if not declared:
+        return None
+    return ScalePaths(declared["specReplicasPath"], declared["statusReplicasPath"], declared.get("labelSelectorPath") or "")
+
+
+def _columns(declared: Json) -> tuple[Column, ...]:
+    return tuple(
+        Column(c["name"], c["type"], c["jsonPath"], c.get("format") or "", c.get("priority") or 0, c.get("description") or "")
+        for c in declared or ()
+    )
+
+
+def _deprecation(group: str, version: Json, kind: str) -> str:
+    if not version.get("deprecated"):
+        return ""
+    return version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated"

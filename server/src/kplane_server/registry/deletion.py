@@ -1,0 +1,185 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deletion: preconditions, admission, then one of: gone at once, marked and held by finalizers, or marked with a grace period."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NamedTuple
+
+from kplane_server.model import timestamps
+from kplane_server.model.errors import Forbidden, Json, MethodNotAllowed, NotFound, conflict
+from kplane_server.model.keys import ObjectKey
+from kplane_server.model.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
+from kplane_server.registry import codec, conversion
+from kplane_server.registry.attributes import Operation
+from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry
+from kplane_server.registry.kinds import strategy_of
+from kplane_server.registry.listing import ListResult, list_objects
+from kplane_server.registry.options import FOREGROUND, ORPHAN, DeleteOptions, ListOptions, RequestContext
+from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.update import MODIFIED, holds
+from kplane_server.storage.api import RevisionMismatch, Stored
+
+#: How many deletions of a collection are under way at once.
+_BATCH: Final = 100
+
+
+class Deletion(NamedTuple):
+    """The outcome. ``finished``: the object is gone; else it waits, and ``stored`` shows it with its deletionTimestamp."""
+
+    stored: Stored
+    finished: bool
+
+
+async def delete(
+    registry: Registry, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions, ctx: RequestContext
+) -> Deletion:
+    """Delete one object. Raises NotFound, Conflict (preconditions), Forbidden."""
+    if not info.stored:
+        raise MethodNotAllowed(f'delete is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
+    key = registry.key(info, namespace, name)
+    last: RevisionMismatch | None = None
+    async with registry.locks.hold(key):
+        for _ in range(WRITE_ATTEMPTS):
+            try:
+                return await _attempt(registry, info, registry.require(info, namespace, name), options, ctx)
+            except RevisionMismatch as mismatch:
+                last = mismatch
+    raise conflict(info.resource, info.group, name, MODIFIED) from last
+
+
+async def _attempt(registry: Registry, info: ResourceInfo, stored: Stored, options: DeleteOptions, ctx: RequestContext) -> Deletion:
+    key = stored.key
+    seen = conversion.read(stored, info)
+    old = codec.decode(seen.value)
+    _check_preconditions(info, key, old, stored, options)
+    strategy = strategy_of(info)
+    sctx = registry.strategy_context(info, key.namespace, ctx)
+    if causes := strategy.validate_delete(old, sctx):
+        qualified = str(info.group_resource)
+        raise Forbidden(
+            f'{qualified} "{key.name}" is forbidden: {causes[0].message}', group=info.group, kind=info.resource, name=key.name
+        )
+    attributes = registry.attributes(Operation.DELETE, info, key, ctx, new=None, old=old, options=options_document(options, ctx))
+    if registry.admission.mutates(attributes):
+        await registry.admission.admit(attributes)
+    await registry.admission.validate(attributes)
+    new = codec.decode(seen.value)
+    if _mark(registry, info, new, options):
+        return await _hold(registry, info, stored, seen, new, old, ctx)
+    companions = strategy.companions(None, old, sctx)
+    mutations = [registry.mutation(info, key, new, stored.revision, delete=True), *registry.companion_mutations(companions, ctx)]
+    if ctx.dry_run:
+        return Deletion(seen, True)
+    revisions = await registry.commit(mutations)
+    return Deletion(registry.answer(info, mutations[0], revisions[0]), True)
+
+
+async def _hold(
+    registry: Registry, info: ResourceInfo, stored: Stored, seen: Stored, new: Json, old: Json, ctx: RequestContext
+) -> Deletion:
+    """Store the object with its mark."""
+    mutation = registry.mutation(info, stored.key, new, stored.revision)
+    if mutation.draft.at(stored.revision) == stored.value:
+        return Deletion(seen, False)
+    if ctx.dry_run:
+        return Deletion(Stored(stored.key, stored.revision, codec.encode(new).at(stored.revision)), False)
+    revisions = await registry.commit([mutation])
+    return Deletion(registry.answer(info, mutation, revisions[0]), False)
+
+
+def _mark(registry: Registry, info: ResourceInfo, obj: Json, options: DeleteOptions) -> bool:
+    """Set finalizers and the deletion's time in ``obj``. False when nothing holds it and it can go at once."""
+    metadata = obj["metadata"]
+    strategy = strategy_of(info)
+    grace = strategy.graceful_seconds(obj, options.grace_period_seconds)
+    _set_propagation(metadata, options.propagation_policy)
+    already = metadata.get("deletionTimestamp")
+    if already:
+        left = metadata.get("deletionGracePeriodSeconds") or 0
+        if options.grace_period_seconds is not None and grace < left:  # a grace period can only be shortened
+            ends = timestamps.to_epoch(already) - left + grace
+            metadata["deletionTimestamp"] = timestamps.from_epoch(ends)
+            metadata["deletionGracePeriodSeconds"] = grace
+        return holds(info, obj)
+    metadata["deletionTimestamp"] = registry.now() if not grace else timestamps.from_epoch(registry.clock() + grace)
+    metadata["deletionGracePeriodSeconds"] = grace
+    if not holds(info, obj):
+        del metadata["deletionTimestamp"], metadata["deletionGracePeriodSeconds"]
+        return False
+    if strategy.has_generation:
+        metadata["generation"] = metadata.get("generation", 0) + 1
+    if info.resource == "namespaces" and not info.group:
+        obj.setdefault("status", {})["phase"] = "Terminating"
+    return True
+
+
+def _set_propagation(metadata: dict[str, Json], policy: str) -> None:
+    """The finalizers that make the garbage collector orphan, or first delete, the dependents. Without a policy those there stay."""
+    if not policy:
+        return
+    finalizers = [f for f in metadata.get("finalizers") or () if f not in (FINALIZER_ORPHAN, FINALIZER_FOREGROUND)]
+    if policy == ORPHAN:
+        finalizers.append(FINALIZER_ORPHAN)
+    elif policy == FOREGROUND:
+        finalizers.append(FINALIZER_FOREGROUND)
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    else:
+        metadata.pop("finalizers", None)
+
+
+def _check_preconditions(info: ResourceInfo, key: ObjectKey, old: Json, stored: Stored, options: DeleteOptions) -> None:
+    wanted = options.preconditions
+    uid = old["metadata"].get("uid", "")
+    if wanted.uid and wanted.uid != uid:
+        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {uid}"
+        raise conflict(info.resource, info.group, key.name, why)
+    if wanted.resource_version and wanted.resource_version != str(stored.revision):
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {wanted.resource_version[:32]}, "
+            f"ResourceVersion in object meta: {stored.revision}"
+        )
+        raise conflict(info.resource, info.group, key.name, why)
+
+
+def options_document(options: DeleteOptions, ctx: RequestContext) -> Json:
+    """The DeleteOptions as admission sees them."""
+    document: dict[str, Json] = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}
+    if options.grace_period_seconds is not None:
+        document["gracePeriodSeconds"] = options.grace_period_seconds
+    if options.propagation_policy:
+        document["propagationPolicy"] = options.propagation_policy
+    wanted = {"uid": options.preconditions.uid, "resourceVersion": options.preconditions.resource_version}
+    if any(wanted.values()):
+        document["preconditions"] = {k: v for k, v in wanted.items() if v}
+    if ctx.dry_run:
+        document["dryRun"] = ["All"]
+    return document
+
+
+async def delete_collection(
+    registry: Registry,
+    info: ResourceInfo,
+    namespace: str | None,
+    options: ListOptions,
+    delete_options: DeleteOptions,
+    ctx: RequestContext,
+) -> ListResult:
+    """Delete every object that a list selects, a batch at a time. The answer is the list as it was."""
+    if "deletecollection" not in info.verbs:
+        raise MethodNotAllowed(
+            f'deletecollection is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group
+        )
+    selected = list_objects(registry, info, namespace, options)
+    for start in range(0, len(selected.items), _BATCH):
+        batch = selected.items[start : start + _BATCH]
+        results = await asyncio.gather(
+            *(delete(registry, info, item.key.namespace, item.key.name, delete_options, ctx) for item in batch), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, NotFound):  # gone meanwhile is as good
+                raise result
+    return selected

@@ -1,0 +1,292 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all verbs of one control plane share: its store, resources, admission and clock, and the steps that every write takes."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from kplane_server.model import timestamps
+from kplane_server.model.errors import BadRequest, Cause, InternalError, Json, NotFound, ServiceUnavailable, invalid, not_found
+from kplane_server.model.keys import ObjectKey, ResourceId, Scope
+from kplane_server.model.resources import GroupVersion
+from kplane_server.registry import codec, conversion
+from kplane_server.registry.attributes import Admission, Attributes, Operation
+from kplane_server.registry.options import RequestContext
+from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.strategies.base import Companion, Document, StrategyContext
+from kplane_server.registry.table import ResourceTable
+from kplane_server.storage.api import ABSENT, Mutation, StorageFull, StorageUnavailable, Store, Stored, UnknownVcp, VcpRecord
+
+#: How often a write without a resourceVersion is tried again when another one came first.
+WRITE_ATTEMPTS: Final = 16
+#: How long a write waits for another write of the same object before it goes ahead and lets the store decide, in seconds.
+LOCK_PATIENCE: Final = 0.5
+
+_SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
+_SUFFIX_LENGTH: Final = 5
+_GENERATED_NAME_MAX_LENGTH: Final = 63
+
+Clock = Callable[[], float]
+
+
+class StoreLookup:
+    """Reads of one control plane for strategies and admission: parsed documents in the stored version."""
+
+    __slots__ = ("_registry",)
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def get(self, resource: ResourceId, namespace: str, name: str) -> Document | None:
+        found = self._registry.store.get(ObjectKey(self._registry.vcp.id, resource, namespace, name))
+        if found is None:
+            return None
+        document: Document = codec.decode(found.value)
+        return document
+
+    def exists(self, resource: ResourceId, namespace: str, name: str) -> bool:
+        return self._registry.store.get(ObjectKey(self._registry.vcp.id, resource, namespace, name)) is not None
+
+    def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Document]:
+        page = self._registry.store.page(Scope(self._registry.vcp.id, resource, namespace))
+        return (codec.decode(item.value) for item in page.items)
+
+
+class KeyLocks:
+    """One read-modify-write at a time for each object, so that writers queue instead of losing races to each other.
+
+    Waiting is bounded: a holder may be in a slow webhook, or wait for a write that this very webhook makes. Correctness never rests on
+    these locks; the store compares revisions.
+    """
+
+    __slots__ = ("_locks",)
+
+    def __init__(self) -> None:
+        self._locks: dict[ObjectKey, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def hold(self, key: ObjectKey) -> AsyncIterator[None]:
+        lock, users = self._locks.get(key) or (asyncio.Lock(), 0)
+        self._locks[key] = (lock, users + 1)
+        held = False
+        try:
+            if not lock.locked():
+                held = await lock.acquire()
+            else:
+                try:
+                    async with asyncio.timeout(LOCK_PATIENCE):
+                        held = await lock.acquire()
+                except TimeoutError:
+                    held = False
+            yield
+        finally:
+            if held:
+                lock.release()
+            lock, users = self._locks[key]
+            if users > 1:
+                self._locks[key] = (lock, users - 1)
+            else:
+                del self._locks[key]
+
+
+class Registry:
+    """The state behind the verbs of one control plane. It holds no objects: an idle one costs only itself."""
+
+    __slots__ = ("_second", "_stamp", "admission", "clock", "locks", "lookup", "resources", "store", "vcp")
+
+    def __init__(self, vcp: VcpRecord, store: Store, resources: ResourceTable, admission: Admission, clock: Clock = time.time) -> None:
+        self.vcp = vcp
+        self.store = store
+        self.resources = resources
+        self.admission = admission
+        self.clock = clock
+        self.locks = KeyLocks()
+        self.lookup = StoreLookup(self)
+        self._second = -1
+        self._stamp = ""
+
+    def now(self) -> str:
+        """The current time as ``metav1.Time``; formatted once a second."""
+        second = int(self.clock())
+        if second != self._second:
+            self._second, self._stamp = second, timestamps.from_epoch(second)
+        return self._stamp
+
+    def key(self, info: ResourceInfo, namespace: str, name: str) -> ObjectKey:
+        return ObjectKey(self.vcp.id, info.storage_id, namespace if info.namespaced else "", name)
+
+    def find(self, info: ResourceInfo, namespace: str, name: str) -> Stored | None:
+        """The object as it is stored, in its storage version."""
+        return self.store.get(ObjectKey(self.vcp.id, info.storage_id, namespace if info.namespaced else "", name))
+
+    def require(self, info: ResourceInfo, namespace: str, name: str) -> Stored:
+        found = self.find(info, namespace, name)
+        if found is None:
+            raise not_found(info.resource, info.group, name)
+        return found
+
+    def strategy_context(self, info: ResourceInfo, namespace: str, ctx: RequestContext, subresource: str = "") -> StrategyContext:
+        return StrategyContext(info, ctx.user, namespace, subresource, self.now(), ctx.dry_run, self.lookup)
+
+    def attributes(
+        self,
+        operation: Operation,
+        info: ResourceInfo,
+        key: ObjectKey,
+        ctx: RequestContext,
+        *,
+        new: Json | None,
+        old: Json | None = None,
+        subresource: str = "",
+        options: Json | None = None,
+    ) -> Attributes:
+        return Attributes(operation, self.vcp.id, info, key.namespace, key.name, new, old, ctx, self.lookup, subresource, options)
+
+    def mutation(self, info: ResourceInfo, key: ObjectKey, obj: Json, expected: int, *, delete: bool = False) -> Mutation:
+        """The change that stores ``obj`` (which is at ``info``'s version)."""
+        metadata = obj["metadata"]
+        references = metadata.get("ownerReferences")
+        return Mutation(
+            key,
+            codec.encode(conversion.to_storage(obj, info)),
+            expected,
+            delete,
+            metadata.get("uid", ""),
+            tuple(r["uid"] for r in references) if references else (),
+            "deletionTimestamp" in metadata,
+        )
+
+    def removal(self, stored: Stored) -> Mutation:
+        """The change that deletes an object as it is stored."""
+        metadata = codec.decode(stored.value)["metadata"]
+        return Mutation(stored.key, codec.draft_of(stored.value), stored.revision, True, metadata.get("uid", ""))
+
+    def companion_mutations(self, companions: Sequence[Companion], ctx: RequestContext) -> list[Mutation]:
+        """The changes of what is committed together with a write."""
+        mutations = []
+        for companion in companions:
+            key = ObjectKey(self.vcp.id, companion.resource, companion.namespace, companion.name)
+            document = companion.document
+            if document is None:
+                if (found := self.store.get(key)) is not None:
+                    mutations.append(self.removal(found))
+                continue
+            metadata = document["metadata"] = {
+                "name": companion.name,
+                **({"namespace": companion.namespace} if companion.namespace else {}),
+                "uid": new_uid(),
+                "creationTimestamp": self.now(),
+                **{k: v for k, v in (document.get("metadata") or {}).items() if k not in ("name", "namespace", "uid", "creationTimestamp")},
+            }
+            mutations.append(Mutation(key, codec.encode(document), ABSENT, uid=metadata["uid"]))
+        return mutations
+
+    async def commit(self, mutations: Sequence[Mutation]) -> list[int]:
+        """Store all or none. Raises RevisionMismatch for the caller to judge, and ApiErrors for what no caller can mend."""
+        try:
+            return await self.store.commit(mutations)
+        except StorageFull as error:
+            raise InternalError(f"the store is full, nothing was changed: {error}") from error
+        except StorageUnavailable as error:
+            raise ServiceUnavailable(f"the store takes no writes now: {error}", retry_after=1) from error
+        except UnknownVcp as error:
+            raise NotFound(f'control plane "{self.vcp.name}" not found', kind="controlplanes", name=self.vcp.name) from error
+
+    def answer(self, info: ResourceInfo, mutation: Mutation, revision: int) -> Stored:
+        """What the client sees of a mutation that was committed."""
+        return conversion.read(Stored(mutation.key, revision, mutation.draft.at(revision)), info)
+
+
+def new_uid() -> str:
+    return str(uuid.uuid4())
+
+
+def generate_name(prefix: str) -> str:
+    """A name from ``metadata.generateName``: the prefix, cut to leave room, and five random characters."""
+    suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(_SUFFIX_LENGTH))
+    return prefix[: _GENERATED_NAME_MAX_LENGTH - _SUFFIX_LENGTH] + suffix
+
+
+def check_type(info: ResourceInfo, obj: Json, gvk: tuple[str, str, str] | None = None) -> None:
+    """The document must be of the type that the request addresses; a missing apiVersion or kind is filled in, as typed decoding does."""
+    if not isinstance(obj, dict):
+        raise BadRequest(f"the object provided is unrecognized (must be of type {info.kind}): couldn't get version/kind; json parse error")
+    group, version, kind = gvk or (info.group, info.version, info.kind)
+    wanted = f"{group}/{version}" if group else version
+    given_version, given_kind = obj.get("apiVersion") or wanted, obj.get("kind") or kind
+    if given_version != wanted:
+        raise BadRequest(f"the API version in the data ({given_version}) does not match the expected API version ({wanted})")
+    if given_kind != kind:
+        raise BadRequest(f"the kind in the data ({given_kind}) does not match the expected kind ({kind})")
+    obj["apiVersion"], obj["kind"] = wanted, kind
+    if not isinstance(obj.get("metadata"), dict):
+        if obj.get("metadata") is not None:
+            raise BadRequest(decode_error(info, "cannot unmarshal into Go struct field .metadata of type v1.ObjectMeta"))
+        obj["metadata"] = {}
+    check_metadata_types(info, obj["metadata"])
+
+
+def decode_error(info: ResourceInfo, why: str) -> str:
+    """The text of a document that does not fit its Go type."""
+    group_version = GroupVersion(info.group, info.version)
+    return f'{info.kind} in version "{group_version.version}" cannot be handled as a {info.kind}: json: {why}'
+
+
+_STRINGS: Final = ("name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "selfLink")
+_MAPS: Final = ("labels", "annotations")
+_METADATA_FIELDS: Final = frozenset(
+    (*_STRINGS, *_MAPS, "generation", "deletionGracePeriodSeconds", "finalizers", "ownerReferences", "managedFields")
+)
+
+
+def check_metadata_types(info: ResourceInfo, metadata: dict[str, Json]) -> None:
+    """ObjectMeta has one shape for all kinds; nulls mean unset."""
+    for key in [k for k, v in metadata.items() if v is None]:
+        del metadata[key]
+    for key, value in metadata.items():
+        if key in _STRINGS:
+            good = isinstance(value, str)
+        elif key in _MAPS:
+            good = isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+        elif key == "finalizers":
+            good = isinstance(value, list) and all(isinstance(v, str) for v in value)
+        elif key in ("ownerReferences", "managedFields"):
+            good = isinstance(value, list) and all(isinstance(v, dict) for v in value)
+        elif key in ("generation", "deletionGracePeriodSeconds"):
+            good = isinstance(value, int) and not isinstance(value, bool)
+        else:
+            continue
+        if not good:
+            raise BadRequest(decode_error(info, f"cannot unmarshal into Go struct field ObjectMeta.metadata.{key}"))
+    for reference in metadata.get("ownerReferences", ()):
+        for key in ("apiVersion", "kind", "name", "uid"):
+            if not isinstance(reference.get(key, ""), str):
+                raise BadRequest(decode_error(info, f"cannot unmarshal into Go struct field OwnerReference.metadata.ownerReferences.{key}"))
+
+
+def check_namespace(info: ResourceInfo, obj: Json, namespace: str) -> None:
+    """The namespace of the document must be the one of the request; an empty one is filled in."""
+    metadata = obj["metadata"]
+    given = metadata.get("namespace") or ""
+    if not info.namespaced:
+        if given:
+            raise BadRequest(f"the namespace of the provided object ({given[:64]}) does not match the namespace sent on the request ()")
+        metadata.pop("namespace", None)
+        return
+    if given and given != namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    metadata["namespace"] = namespace
+
+
+def reject(info: ResourceInfo, name: str, causes: Sequence[Cause]) -> None:
+    """Raise the 422 of a document, if there is anything wrong with it."""
+    if causes:
+        raise invalid(info.kind, info.group, name, causes)

@@ -1,0 +1,206 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Change of a stored object: read, transform, admit, validate, commit against the revision that was read; again if another write came first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import orjson
+
+from kplane_server.model.errors import (
+    ApiError,
+    BadRequest,
+    Json,
+    MethodNotAllowed,
+    conflict,
+    field_invalid,
+    invalid,
+    not_found,
+)
+from kplane_server.model.keys import ObjectKey
+from kplane_server.model.metadata import metadata_update_causes
+from kplane_server.registry import codec, conversion
+from kplane_server.registry.attributes import Operation
+from kplane_server.registry.create import create
+from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, reject
+from kplane_server.registry.kinds import strategy_of
+from kplane_server.registry.options import RequestContext
+from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.strategies.base import Strategy
+from kplane_server.storage.api import RevisionMismatch, Stored
+
+MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
+
+#: From the stored document (``None``: there is none; the callee may change what it gets) to the wanted one.
+Transform = Callable[[Json | None], Json]
+
+
+class Written(NamedTuple):
+    """The outcome of a write: the object as the client sees it, and whether it is new."""
+
+    stored: Stored
+    created: bool
+
+
+async def update(
+    registry: Registry, info: ResourceInfo, namespace: str, name: str, body: Json, ctx: RequestContext, subresource: str = ""
+) -> Written:
+    """Replace an object (PUT). ``body`` becomes the verb's own and is changed."""
+    if not info.stored:
+        raise MethodNotAllowed(f'update is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
+    check_type(info, body)
+    check_namespace(info, body, namespace)
+    if body["metadata"].setdefault("name", name) != name:
+        raise BadRequest(f"the name of the object ({body['metadata']['name'][:253]}) does not match the name on the URL ({name})")
+    strategy = strategy_of(info)
+    if not body["metadata"].get("resourceVersion") and not strategy.allow_unconditional_update:
+        cause = field_invalid("metadata.resourceVersion", 0, "must be specified for an update")
+        raise invalid(info.kind, info.group, name, [cause])
+    pristine = orjson.dumps(body)
+    creates = strategy.allow_create_on_update and not subresource
+    return await change(registry, info, namespace, name, lambda _: orjson.loads(pristine), ctx, subresource, may_create=creates)
+
+
+async def change(
+    registry: Registry,
+    info: ResourceInfo,
+    namespace: str,
+    name: str,
+    transform: Transform,
+    ctx: RequestContext,
+    subresource: str = "",
+    *,
+    may_create: bool = False,
+) -> Written:
+    """Run ``transform`` on the stored object until its result can be committed. Raises Conflict when the result names another revision."""
+    key = registry.key(info, namespace, name)
+    last: Exception | None = None
+    async with registry.locks.hold(key):
+        for _ in range(WRITE_ATTEMPTS):
+            stored = registry.store.get(key)
+            if stored is None:
+                if not may_create:
+                    raise not_found(info.resource, info.group, name)
+                try:
+                    obj = transform(None)
+                    _refuse_preconditions(info, name, obj)
+                    return Written(await create(registry, info, namespace, obj, ctx, name), True)
+                except ApiError as error:
+                    if error.reason != "AlreadyExists":
+                        raise
+                    last = error
+                    continue
+            try:
+                return Written(await _attempt(registry, info, stored, transform, ctx, subresource), False)
+            except RevisionMismatch as mismatch:
+                last = mismatch
+    raise conflict(info.resource, info.group, name, MODIFIED) from last
+
+
+def _refuse_preconditions(info: ResourceInfo, name: str, obj: Json) -> None:
+    """What names a uid or a revision cannot be created."""
+    metadata = obj["metadata"]
+    if metadata.get("uid"):
+        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: "
+        raise conflict(info.resource, info.group, name, why)
+    if metadata.get("resourceVersion") not in (None, "", "0"):
+        raise not_found(info.resource, info.group, name)
+    metadata.pop("resourceVersion", None)
+
+
+async def _attempt(
+    registry: Registry, info: ResourceInfo, stored: Stored, transform: Transform, ctx: RequestContext, subresource: str
+) -> Stored:
+    """One run of all the steps against one revision of the object."""
+    strategy = strategy_of(info)
+    key = stored.key
+    seen = conversion.read(stored, info)
+    old = codec.decode(seen.value)
+    new = transform(codec.decode(seen.value))
+    check_type(info, new)
+    check_namespace(info, new, key.namespace)
+    _check_preconditions(info, key, new, old, stored)
+    keep_server_fields(new["metadata"], old["metadata"])
+    sctx = registry.strategy_context(info, key.namespace, ctx, subresource)
+    strategy.default(new)
+    attributes = registry.attributes(Operation.UPDATE, info, key, ctx, new=new, old=old, subresource=subresource)
+    if registry.admission.mutates(attributes):
+        await registry.admission.admit(attributes)
+        strategy.default(new)
+        keep_server_fields(new["metadata"], old["metadata"])
+    strategy.prepare_for_update(new, old, sctx)
+    causes = metadata_update_causes(new["metadata"], old["metadata"])
+    reject(info, key.name, causes or strategy.validate_update(new, old, sctx))
+    for text in strategy.warnings(new, old):
+        ctx.warn(text)
+    await registry.admission.validate(attributes)
+    return await _store(registry, info, strategy, stored, seen, new, old, ctx, subresource)
+
+
+async def _store(
+    registry: Registry,
+    info: ResourceInfo,
+    strategy: Strategy,
+    stored: Stored,
+    seen: Stored,
+    new: Json,
+    old: Json,
+    ctx: RequestContext,
+    subresource: str,
+) -> Stored:
+    key = stored.key
+    mutation = registry.mutation(info, key, new, stored.revision)
+    if mutation.draft.at(stored.revision) == stored.value:
+        return seen  # nothing changed: no write and no event, as upstream
+    sctx = registry.strategy_context(info, key.namespace, ctx, subresource)
+    gone = mutation.terminating and not subresource and not holds(info, new)
+    companions = strategy.companions(None if gone else new, old, sctx)
+    mutations = [registry.mutation(info, key, new, stored.revision, delete=gone) if companions or gone else mutation]
+    mutations += registry.companion_mutations(companions, ctx)
+    if ctx.dry_run:
+        return conversion.read(Stored(key, stored.revision, mutations[0].draft.at(stored.revision)), info)
+    revisions = await registry.commit(mutations)
+    return registry.answer(info, mutations[0], revisions[0])
+
+
+def holds(info: ResourceInfo, obj: Json) -> bool:
+    """Whether something keeps an object that is being deleted: a finalizer, a namespace's own finalizers, or a grace period that runs."""
+    metadata = obj["metadata"]
+    if metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds"):
+        return True
+    return info.resource == "namespaces" and not info.group and bool((obj.get("spec") or {}).get("finalizers"))
+
+
+def _check_preconditions(info: ResourceInfo, key: ObjectKey, new: Json, old: Json, stored: Stored) -> None:
+    metadata = new["metadata"]
+    if metadata.setdefault("name", key.name) != key.name:
+        raise BadRequest(f"the name of the object ({metadata['name'][:253]}) does not match the name on the URL ({key.name})")
+    wanted = metadata.get("uid")
+    if wanted and wanted != old["metadata"].get("uid"):
+        why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {old['metadata'].get('uid', '')}"
+        raise conflict(info.resource, info.group, key.name, why)
+    revision = metadata.get("resourceVersion")
+    if revision in (None, "", "0"):
+        return
+    if not (revision.isascii() and revision.isdigit()):
+        raise invalid(info.kind, info.group, key.name, [field_invalid("metadata.resourceVersion", revision, "must be an unsigned integer")])
+    if int(revision) != stored.revision:
+        raise conflict(info.resource, info.group, key.name, MODIFIED)
+
+
+_KEPT: Final = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+
+
+def keep_server_fields(new: dict[str, Json], old: dict[str, Json]) -> None:
+    """What an update never changes: a value that is left out, or that a client cannot set, stays as it is."""
+    for field in _KEPT:
+        if field in old:
+            new[field] = old[field]
+        else:
+            new.pop(field, None)
+    new.pop("selfLink", None)
+    if "generateName" in old:
+        new.setdefault("generateName", old["generateName"])

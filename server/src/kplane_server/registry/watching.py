@@ -1,0 +1,146 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watches: the changes of a collection as a client sees them, with the state of now first where it asks for that.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes and KEP-3157 (watch list).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NamedTuple
+
+import orjson
+
+from kplane_server.model.errors import Expired, Json, MethodNotAllowed
+from kplane_server.model.keys import ObjectKey, Scope
+from kplane_server.registry import codec, conversion
+from kplane_server.registry.generic import Registry
+from kplane_server.registry.listing import too_large
+from kplane_server.registry.options import WatchOptions
+from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.selection import Selection
+from kplane_server.storage.api import Compacted, Event, EventType, FutureRevision, Stored, Subscription
+
+BOOKMARK: Final = "BOOKMARK"
+INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+
+
+class WatchEvent(NamedTuple):
+    """``type`` is ADDED, MODIFIED, DELETED or BOOKMARK; ``object`` is at the watch's version."""
+
+    type: str
+    object: Stored
+
+
+class Watch:
+    """One client's watch. Close it when the client goes.
+
+    ``revision``: everything up to it was handed out, so a bookmark may carry it. ``ended``: nothing more will come.
+    """
+
+    __slots__ = ("_info", "_initial", "_scope", "_selection", "_subscription")
+
+    def __init__(
+        self, info: ResourceInfo, scope: Scope, selection: Selection, subscription: Subscription, initial: list[WatchEvent]
+    ) -> None:
+        self._info = info
+        self._scope = scope
+        self._selection = selection
+        self._subscription = subscription
+        self._initial = initial
+
+    @property
+    def revision(self) -> int:
+        return self._subscription.revision
+
+    @property
+    def ended(self) -> bool:
+        return self._subscription.ended and not self._initial
+
+    async def next(self, timeout: float | None = None) -> list[WatchEvent]:  # noqa: ASYNC109 - a wait that is part of the contract, not a cancellation
+        """What happened, waiting up to ``timeout`` seconds; empty at the timeout or at the end. Raises Expired when too far behind."""
+        if self._initial:
+            initial, self._initial = self._initial, []
+            return initial
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        try:
+            while True:
+                events = self._subscription.pop()
+                if found := [seen for event in events if (seen := self._see(event)) is not None]:
+                    return found
+                left = None if deadline is None else deadline - loop.time()
+                if self._subscription.ended or (left is not None and left <= 0):
+                    return []
+                if not await self._subscription.wait(left):
+                    return []
+        except Compacted as error:
+            raise expired(error) from error
+
+    def bookmark(self, *, initial_events_end: bool = False) -> WatchEvent:
+        """A bookmark at the present revision of this watch."""
+        return bookmark(self._info, self._scope, self.revision, initial_events_end=initial_events_end)
+
+    def close(self) -> None:
+        self._subscription.close()
+        self._initial = []
+
+    def _see(self, event: Event) -> WatchEvent | None:
+        """One change through the selectors: an object that comes into view is ADDED, one that leaves it is DELETED."""
+        stored = Stored(event.key, event.revision, event.value)
+        selection = self._selection
+        if selection.everything:
+            return WatchEvent(event.type, conversion.read(stored, self._info))
+        if event.type is EventType.MODIFIED and event.previous is not None:
+            before = Stored(event.key, event.revision, event.previous)
+            was, now = selection.matches(before), selection.matches(stored)
+            if was and not now:  # the client is told the last state that it was allowed to see, at the revision of the change
+                gone = Stored(event.key, event.revision, codec.with_revision(event.previous, event.revision))
+                return WatchEvent(EventType.DELETED, conversion.read(gone, self._info))
+            if not now:
+                return None
+            return WatchEvent(EventType.MODIFIED if was else EventType.ADDED, conversion.read(stored, self._info))
+        if not selection.matches(stored):
+            return None
+        return WatchEvent(event.type, conversion.read(stored, self._info))
+
+
+def watch(registry: Registry, info: ResourceInfo, namespace: str | None, options: WatchOptions) -> Watch:
+    """Begin a watch; ``namespace`` None or empty: all namespaces. Raises Expired and, for a future revision, 504 (see ``settle``)."""
+    if not info.stored or "watch" not in info.verbs:
+        raise MethodNotAllowed(f'watch is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
+    scope = Scope(registry.vcp.id, info.storage_id, namespace or None if info.namespaced else None)
+    selection = Selection(info, options.label_selector, options.field_selector)
+    asked = options.resource_version or 0
+    if asked > registry.store.revision:
+        raise too_large(asked, registry.store.revision)
+    wants_state = asked == 0 if options.send_initial_events is None else options.send_initial_events
+    try:
+        if not wants_state:
+            return Watch(info, scope, selection, registry.store.subscribe(scope, asked or registry.store.revision), [])
+        page = registry.store.page(scope)  # no await between this and the subscription: neither gap nor double
+        subscription = registry.store.subscribe(scope, page.revision)
+    except Compacted as error:
+        raise expired(error) from error
+    except FutureRevision as error:
+        raise too_large(error.revision, error.current) from error
+    initial = [WatchEvent(EventType.ADDED, conversion.read(item, info)) for item in page.items if selection.matches(item)]
+    if options.send_initial_events and options.allow_bookmarks:
+        initial.append(bookmark(info, scope, page.revision, initial_events_end=True))
+    return Watch(info, scope, selection, subscription, initial)
+
+
+def bookmark(info: ResourceInfo, scope: Scope, revision: int, *, initial_events_end: bool = False) -> WatchEvent:
+    """An event that says only how far the watch has come."""
+    metadata: dict[str, Json] = {"resourceVersion": str(revision), "creationTimestamp": None}
+    if initial_events_end:
+        metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+    value = orjson.dumps({"apiVersion": str(info.group_version), "kind": info.kind, "metadata": metadata})
+    return WatchEvent(BOOKMARK, Stored(ObjectKey(scope.vcp, scope.resource, "", ""), revision, value))
+
+
+def expired(error: Compacted) -> Expired:
+    """410 of a watch that asks for, or has fallen behind, what is kept."""
+    return Expired(f"too old resource version: {error.revision} ({error.oldest})")
