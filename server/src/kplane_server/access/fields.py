@@ -86,4 +86,5 @@ def _bounded(value: list[Json] | dict[str, Json], kind: str, path: str) -> None:
 def _unfit(kind: str, path: str, value: Json, wanted: str) -> str:
     found = _JSON_NAMES.get(type(value), "null")
     field = f"{kind}.{path}" if path else kind
-    return f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct field {field} of type {wanted}'
+    why = f"json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
+    return f'{kind} in version "v1" cannot be handled as a {kind}: {why}'

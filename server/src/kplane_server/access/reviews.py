@@ -83,7 +83,8 @@ async def local_subject_access_review(plane: Plane, user: UserInfo, namespace: s
     if "resourceAttributes" in spec and asked != namespace:
         causes.append(field_invalid("spec.resourceAttributes.namespace", asked, "must match metadata.namespace"))
     if "nonResourceAttributes" in spec:
-        causes.append(field_invalid("spec.nonResourceAttributes", _shown(spec, "nonResourceAttributes"), "disallowed on this kind of request"))
+        shown = _shown(spec, "nonResourceAttributes")
+        causes.append(field_invalid("spec.nonResourceAttributes", shown, "disallowed on this kind of request"))
     if causes:
         raise invalid("LocalSubjectAccessReview", AUTHORIZATION, "", causes)
     answer = _answer(body, _decide(plane, _subject(spec), spec))
