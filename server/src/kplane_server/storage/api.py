@@ -120,6 +120,10 @@ class StorageUnavailable(Exception):
     """The store cannot write (read-only disk, I/O error, closing); the cause is chained."""
 
 
+class UnknownFormat(Exception):
+    """The file is not a store of ours, or was made by a newer program."""
+
+
 class UnknownVcp(Exception):
     """The incarnation does not exist, or is being wiped: it takes no more writes."""
 

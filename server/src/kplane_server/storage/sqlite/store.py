@@ -1,0 +1,491 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store on disk: reads on the loop, writes through the writer, and what keeps both in step.
+
+A read must not run ahead of the watchers. While a commit is on its way to the disk the reading connection is therefore held on the
+snapshot before it; when the commit is done, caches, records and the hub are brought up to date in one step of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from kplane_server.model.keys import ObjectKey, ResourceId, Scope, VcpId
+from kplane_server.model.names import ROOT
+from kplane_server.storage.api import (
+    Compacted,
+    Event,
+    EventType,
+    FutureRevision,
+    Mutation,
+    Page,
+    Stored,
+    Subscription,
+    UnknownVcp,
+    VcpRecord,
+    VcpState,
+)
+from kplane_server.storage.cache import Cache
+from kplane_server.storage.hub import Hub
+from kplane_server.storage.overlay import LayerSource, Overlay, Position, Row, merge, rewind
+from kplane_server.storage.sqlite.batch import ALL_NAMESPACES, Batch
+from kplane_server.storage.sqlite.connection import Synchronous, open_reader, open_writer
+from kplane_server.storage.sqlite.history import History
+from kplane_server.storage.sqlite.records import Records
+from kplane_server.storage.sqlite.writer import Writer
+
+_log = logging.getLogger(__name__)
+
+#: Documents of recent events that are kept in memory.
+HISTORY_BYTES: Final = 16 << 20
+
+#: Rows that one wipe or trim step may delete, so that no transaction holds the loop for long.
+STEP_ROWS: Final = 250
+
+#: Seconds between two rounds of housekeeping.
+HOUSEKEEPING_SECONDS: Final = 5.0
+
+#: How far revisions jump when the last run did not end well and may have lost commits (synchronous=NORMAL and a power failure).
+REVISION_JUMP: Final = 1 << 20
+
+#: What a mutation costs in the queue beside its document.
+_MUTATION_OVERHEAD: Final = 512
+
+_ONE = "SELECT revision, value FROM objects WHERE vcp = ? AND resource = ? AND namespace = ? AND name = ?"
+_ROWS = "SELECT namespace, name, revision, value FROM objects WHERE vcp = ? AND resource = ?"
+_ORDER = " ORDER BY namespace, name"
+
+
+class SqliteStore:
+    """A :class:`kplane_server.storage.api.Store` in one SQLite file. Make it with :meth:`open`."""
+
+    def __init__(
+        self,
+        path: Path,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        *,
+        layer: LayerSource,
+        cache_bytes: int,
+        history_events: int,
+        history_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._path = path
+        self._connection = writer
+        self._reader = reader
+        self._clock = clock
+        self._overlay = Overlay(layer)
+        self._cache = Cache(cache_bytes)
+        self._records = Records(reader)
+        self._history = History(reader, self.get)
+        self._history_events = history_events
+        self._history_seconds = history_seconds
+        revision, self._log_floor, self._log_rows, self._objects = reader.execute(
+            "SELECT revision, log_floor, log_rows, objects FROM state"
+        ).fetchone()
+        self._hub = Hub(revision, history_events=history_events, history_bytes=HISTORY_BYTES)
+        self._cached_reads = self._disk_reads = 0
+        self._marked = 0
+        self._writer = Writer(writer, path, self)
+        self._housekeeper = asyncio.get_running_loop().create_task(self._keep_house(), name="storage-housekeeping")
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        layer: LayerSource,
+        synchronous: Synchronous = "FULL",
+        cache_bytes: int = 64 << 20,
+        history_events: int = 100_000,
+        history_seconds: float = 300.0,
+        clock: Callable[[], float] = time.time,
+    ) -> SqliteStore:
+        """Open the file, or make it with the root control plane in it. Needs a running event loop.
+
+        Raises UnknownFormat for a file that is not ours or is newer than this program, and StorageUnavailable.
+        """
+        writer = open_writer(path, synchronous)
+        try:
+            _start(writer, int(clock()))
+            reader = open_reader(path)
+        except BaseException:
+            writer.close()
+            raise
+        return cls(
+            path,
+            writer,
+            reader,
+            layer=layer,
+            cache_bytes=cache_bytes,
+            history_events=history_events,
+            history_seconds=history_seconds,
+            clock=clock,
+        )
+
+    # -- the writer's host
+
+    def begin(self) -> Batch:
+        return Batch(self._connection, self._overlay, self._records.by_id, self._hub.revision, self._log_floor)
+
+    def pin(self) -> None:
+        self._reader.execute("BEGIN")
+        self._reader.execute("SELECT revision FROM state").fetchone()  # the snapshot begins with the first read
+
+    def publish(self, batch: Batch | None) -> None:
+        self._reader.execute("COMMIT")
+        if batch is None:
+            return
+        for event in batch.events:
+            if event.type is EventType.DELETED:
+                self._cache.discard(event.key)
+            else:
+                self._cache.put(Stored(event.key, event.revision, event.value))
+        for vcp, record in batch.records.items():
+            self._records.update(vcp, record)
+            if record is None or record.state is VcpState.WIPING:
+                self._cache.drop(vcp)
+        self._log_floor = batch.log_floor
+        self._log_rows += batch.log_rows
+        self._objects += batch.objects
+        self._hub.publish(batch.events, batch.revision)
+        for vcp, record in batch.records.items():
+            if record is None or record.state is not VcpState.ACTIVE:
+                self._hub.end_vcp(vcp)
+
+    # -- revisions and reads
+
+    @property
+    def revision(self) -> int:
+        return self._hub.revision
+
+    def get(self, key: ObjectKey) -> Stored | None:
+        stored = self._cache.get(key)
+        if stored is not None:
+            self._cached_reads += 1
+            return stored
+        record = self._readable(key.vcp)
+        if record is None:
+            return None
+        self._disk_reads += 1
+        row = self._reader.execute(_ONE, key).fetchone()
+        if row is None:
+            stored = self._overlay.get(record, key)
+        elif row[1] is not None:
+            stored = Stored(key, row[0], row[1])
+        if stored is not None:
+            self._cache.put(stored)
+        return stored
+
+    def _readable(self, vcp: VcpId) -> VcpRecord | None:
+        record = self._records.by_id(vcp)
+        return None if record is None or record.state is VcpState.WIPING else record
+
+    def page(
+        self, scope: Scope, *, after: Position | None = None, limit: int | None = None, revision: int | None = None
+    ) -> Page:
+        record = self._readable(scope.vcp)
+        if record is None:
+            return Page([], self.revision if revision is None else revision, False, 0)
+        past = {} if revision is None else self._past(scope, record, revision)
+        with closing(self._rows(scope, after)) as rows:
+            items: Iterator[Stored] = merge(
+                scope, rows, self._overlay.names(record, scope, after), lambda key: self._overlay.get(record, key)
+            )
+            if past:
+                items = rewind(items, past, after)
+            taken = list(items if limit is None else islice(items, limit + 1))
+        more = limit is not None and len(taken) > limit
+        if more:
+            taken.pop()
+        remaining: int | None = 0
+        if more:
+            remaining = self.count(scope) - len(taken) if after is None and revision is None else None
+        return Page(taken, self.revision if revision is None else revision, more, remaining)
+
+    def _rows(self, scope: Scope, after: Position | None) -> Generator[Row, None, None]:
+        """The rows of a scope in key order, read as they are asked for."""
+        query, values = _ROWS, [scope.vcp, scope.resource]
+        if scope.namespace is None and after is not None:
+            query, values = query + " AND (namespace, name) > (?, ?)", [*values, *after]
+        elif scope.namespace is not None:
+            query, values = query + " AND namespace = ?", [*values, scope.namespace]
+            if after is not None and after[0] > scope.namespace:
+                return
+            if after is not None and after[0] == scope.namespace:
+                query, values = query + " AND name > ?", [*values, after[1]]
+        cursor = self._reader.execute(query + _ORDER, values)
+        try:
+            yield from cursor
+        finally:
+            cursor.close()
+
+    def _past(self, scope: Scope, record: VcpRecord, revision: int) -> dict[Position, Stored | None]:
+        """What was at ``revision`` at each position that has changed since."""
+        past: dict[Position, Stored | None] = {}
+        for event in self._since(scope, record, revision, self._history_events + self._log_rows) or ():
+            position = (event.key.namespace, event.key.name)
+            if position not in past:
+                past[position] = None if event.previous is None else Stored(event.key, event.previous_revision, event.previous)
+        return past
+
+    def _since(self, scope: Scope, record: VcpRecord, after: int, limit: int) -> list[Event] | None:
+        """The events of a scope above ``after``; ``None`` if they are too many. Raises Compacted or FutureRevision."""
+        self._require(after, max(self._log_floor, record.revision))
+        if self._hub.changed(scope.vcp, scope.resource) <= after:
+            return []
+        if after < self._hub.floor:
+            return self._history.of_scope(scope, after, limit)
+        events = self._hub.collection_since(scope, after)
+        return events if len(events) <= limit else None
+
+    def _require(self, revision: int, oldest: int) -> None:
+        if revision > self.revision:
+            raise FutureRevision(revision, self.revision)
+        if revision < oldest:
+            raise Compacted(revision, oldest)
+
+    def count(self, scope: Scope) -> int:
+        record = self._readable(scope.vcp)
+        if record is None:
+            return 0
+        namespace = ALL_NAMESPACES if scope.namespace is None else scope.namespace
+        row = self._reader.execute(
+            "SELECT delta FROM counts WHERE vcp = ? AND namespace = ? AND resource = ?", (scope.vcp, namespace, scope.resource)
+        ).fetchone()
+        return self._overlay.count(record, scope) + (row[0] if row else 0)
+
+    def changed(self, vcp: VcpId, resource: ResourceId) -> int:
+        return self._hub.changed(vcp, resource)
+
+    async def wait_for(self, revision: int, timeout: float) -> None:
+        await self._hub.wait_for(revision, timeout)
+
+    # -- writes
+
+    async def commit(self, mutations: Sequence[Mutation]) -> list[int]:
+        _one_for_each_key(mutations)
+        return await self._writer.submit(lambda batch: batch.commit(mutations), _weight(mutations))
+
+    # -- watches
+
+    def subscribe(self, scope: Scope, after: int, *, buffer: int = 10_000) -> Subscription:
+        record = self._records.by_id(scope.vcp)
+        if record is None or record.state is not VcpState.ACTIVE:
+            raise UnknownVcp(f"there is no active VCP {scope.vcp}")
+        backlog = self._since(scope, record, after, buffer)
+        if backlog is None:
+            raise Compacted(after, self.revision)
+        return self._hub.watch(scope, backlog, buffer)
+
+    def subscribe_resources(self, resources: frozenset[ResourceId] | None, after: int, *, buffer: int = 100_000) -> Subscription:
+        self._require(after, self._log_floor)
+        backlog: list[Event] | None
+        if after < self._hub.floor:
+            backlog = self._history.of_resources(resources, after, buffer)
+        else:
+            backlog = [event for event in self._hub.since(after) if resources is None or event.key.resource in resources]
+        if backlog is None or len(backlog) > buffer:
+            raise Compacted(after, self.revision)
+        return self._hub.watch_resources(resources, backlog, buffer)
+
+    # -- VCPs
+
+    def vcp(self, name: str) -> VcpRecord | None:
+        return self._records.by_name(name)
+
+    def vcp_by_id(self, vcp: VcpId) -> VcpRecord | None:
+        return self._records.by_id(vcp)
+
+    def vcps(self, state: VcpState | None = None) -> list[VcpRecord]:
+        return self._records.all(state)
+
+    async def create_vcp(self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        _one_for_each_key(mutations)
+        return await self._writer.submit(lambda batch: batch.create_vcp(name, uid, created, mutations), _weight(mutations))
+
+    async def set_vcp_state(self, vcp: VcpId, state: VcpState, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        _one_for_each_key(mutations)
+        return await self._writer.submit(lambda batch: batch.set_vcp_state(vcp, state, mutations), _weight(mutations))
+
+    async def rotate_vcp_key(self, vcp: VcpId) -> VcpRecord:
+        return await self._writer.submit(lambda batch: batch.rotate_vcp_key(vcp))
+
+    async def wipe_vcp(self, vcp: VcpId, *, batch: int = 2_000) -> int:
+        gone, finished, step = 0, False, max(1, min(batch, STEP_ROWS))
+        while not finished:
+            objects, finished = await self._writer.submit(lambda transaction: transaction.wipe_step(vcp, step))
+            gone += objects
+        return gone
+
+    def resources_in(self, vcp: VcpId, namespace: str | None = None) -> list[ResourceId]:
+        record = self._readable(vcp)
+        if record is None:
+            return []
+        part = ALL_NAMESPACES if namespace is None else namespace
+        rows = self._reader.execute("SELECT resource, delta FROM counts WHERE vcp = ? AND namespace = ?", (vcp, part))
+        counts = {ResourceId(resource): delta for resource, delta in rows}
+        for resource in self._overlay.layer(record).resources(record):
+            counts[resource] = counts.get(resource, 0) + self._overlay.count(record, Scope(vcp, resource, namespace))
+        return sorted(resource for resource, count in counts.items() if count > 0)
+
+    # -- unfinished work
+
+    def terminating(self) -> Iterable[ObjectKey]:
+        rows = self._reader.execute(
+            "SELECT o.vcp, o.resource, o.namespace, o.name FROM objects o JOIN vcps v ON v.id = o.vcp"
+            " WHERE o.terminating = 1 AND v.state = 'active' ORDER BY 1, 2, 3, 4"
+        )
+        return [ObjectKey(*row) for row in rows.fetchall()]
+
+    def pending_garbage(self) -> list[tuple[VcpId, str]]:
+        return self._reader.execute(
+            "SELECT g.vcp, g.owner FROM garbage g JOIN vcps v ON v.id = g.vcp WHERE v.state = 'active' ORDER BY 1, 2"
+        ).fetchall()
+
+    def dependents(self, vcp: VcpId, owner_uid: str) -> list[ObjectKey]:
+        if self._readable(vcp) is None:
+            return []
+        rows = self._reader.execute(
+            "SELECT vcp, resource, namespace, name FROM owners WHERE vcp = ? AND owner = ? ORDER BY 2, 3, 4", (vcp, owner_uid)
+        )
+        return [ObjectKey(*row) for row in rows.fetchall()]
+
+    async def garbage_done(self, vcp: VcpId, owner_uid: str) -> None:
+        await self._writer.submit(lambda batch: batch.garbage_done(vcp, owner_uid))
+
+    # -- housekeeping
+
+    async def trim(self) -> int:
+        """Drop history beyond its bounds, in small transactions that others share."""
+        now = self._clock()
+        row = self._reader.execute("SELECT MAX(revision) FROM marks WHERE time <= ?", (now - self._history_seconds,)).fetchone()
+        aged: int = row[0] or 0
+        self._hub.forget_until(aged)
+        while True:
+            excess = self._log_rows - self._history_events
+            until = max(aged, self._revision_of_row(excess) if excess > 0 else 0)
+            if until <= self._log_floor:
+                return self._log_floor
+            await self._writer.submit(partial(Batch.trim, until=until, limit=STEP_ROWS))
+
+    def _revision_of_row(self, count: int) -> int:
+        """The revision of the last of the ``count`` oldest rows of the log, looking no further than a step can delete."""
+        row = self._reader.execute(
+            "SELECT MAX(revision) FROM (SELECT revision FROM log ORDER BY revision LIMIT ?)", (min(count, STEP_ROWS),)
+        ).fetchone()
+        return int(row[0] or 0)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            try:
+                revision, now = self.revision, int(self._clock())
+                if revision != self._marked or self._writer.failed is not None:
+                    await self._writer.submit(partial(Batch.mark, revision=revision, now=now))
+                    self._marked = revision
+                await self.trim()
+            except Exception as error:
+                _log.warning("housekeeping of the store: %s", error)
+
+    # -- the store's own life
+
+    def statistics(self) -> dict[str, int | float]:
+        page_count, page_size, free = (self._reader.execute(f"PRAGMA {name}").fetchone()[0] for name in _SIZES)
+        return {
+            "objects": self._objects,
+            "log_rows": self._log_rows,
+            "log_floor": self._log_floor,
+            "revision": self.revision,
+            "file_bytes": page_count * page_size,
+            "free_bytes": free * page_size,
+            "queue_depth": self._writer.depth,
+            "commits": self._writer.requests,
+            "transactions": self._writer.transactions,
+            "cache_hits": self._cached_reads,
+            "cache_misses": self._disk_reads,
+            "cache_bytes": self._cache.bytes,
+            "ring_events": self._hub.ring_events,
+            "ring_bytes": self._hub.ring_bytes,
+            "subscriptions": self._hub.subscriptions,
+            "vcps": self._reader.execute("SELECT COUNT(*) FROM vcps").fetchone()[0],
+        }
+
+    def healthy(self) -> str | None:
+        return None if self._writer.failed is None else str(self._writer.failed)
+
+    async def close(self) -> None:
+        self._housekeeper.cancel()
+        await asyncio.gather(self._housekeeper, return_exceptions=True)
+        await self._writer.close()
+        self._hub.close()
+        self._reader.close()
+        try:
+            self._connection.execute("UPDATE state SET clean = 1")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            _log.warning("closing the store: %s", error)
+        self._connection.close()
+
+    async def backup(self) -> AsyncIterator[bytes]:
+        with tempfile.TemporaryDirectory(prefix="backup-", dir=self._path.parent) as folder:
+            copy = Path(folder) / "store"
+            await asyncio.to_thread(_copy, self._path, copy)
+            with copy.open("rb") as file:
+                while chunk := await asyncio.to_thread(file.read, 1 << 20):
+                    yield chunk
+
+
+_SIZES: Final = ("page_count", "page_size", "freelist_count")
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """A consistent copy, on a connection of its own: one read transaction from beginning to end, beside the writer."""
+    with closing(open_reader(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE")
+
+
+def _start(connection: sqlite3.Connection, now: int) -> None:
+    """What a run begins with: root, and revisions that no lost run can have given out."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        revision, clean = connection.execute("SELECT revision, clean FROM state").fetchone()
+        if revision == 0:
+            connection.execute(
+                "INSERT INTO vcps (id, name, uid, created, revision, state, key_generation) VALUES (1, ?, ?, ?, 1, 'active', 1)",
+                (ROOT, str(uuid.uuid4()), now),
+            )
+            connection.execute("UPDATE state SET revision = 1, log_floor = 1")
+        elif not clean and connection.execute("PRAGMA synchronous").fetchone()[0] < _SYNCHRONOUS_FULL:
+            connection.execute("UPDATE state SET revision = revision + ?", (REVISION_JUMP,))
+        connection.execute("UPDATE state SET clean = 0")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+_SYNCHRONOUS_FULL: Final = 2
+
+
+def _one_for_each_key(mutations: Sequence[Mutation]) -> None:
+    if len(mutations) > 1 and len({mutation.key for mutation in mutations}) < len(mutations):
+        raise ValueError("two mutations of one key in one commit")
+
+
+def _weight(mutations: Sequence[Mutation]) -> int:
+    return sum(_MUTATION_OVERHEAD + len(m.draft.head) + len(m.draft.tail) for m in mutations)

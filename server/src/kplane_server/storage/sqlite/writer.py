@@ -1,0 +1,265 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Group commit: requests queue on the event loop, and everything that waits goes into one transaction.
+
+The statements run on the loop: they touch memory only (the page cache does not spill), and each would otherwise have to win the
+interpreter back from the loop. What waits for the disk (COMMIT, checkpoints) runs in the one writer thread, and while it does the next
+requests gather. There is never more than one transaction open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from kplane_server.storage.api import StorageFull, StorageUnavailable
+from kplane_server.storage.sqlite.batch import Batch
+from kplane_server.storage.sqlite.connection import failure
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+#: Bounds of one transaction: how long it holds the loop, and how much memory it dirties.
+BATCH_REQUESTS: Final = 512
+BATCH_BYTES: Final = 4 << 20
+
+#: How much may wait (bytes of documents) before callers have to wait to queue.
+QUEUE_BYTES: Final = 64 << 20
+
+#: The size of the write-ahead log at which it is moved into the database.
+CHECKPOINT_BYTES: Final = 16 << 20
+
+
+class Host(Protocol):
+    """What the writer needs of the store."""
+
+    def begin(self) -> Batch: ...
+
+    def pin(self) -> None:
+        """Keep readers on the state before the commit that is about to happen."""
+        ...
+
+    def publish(self, batch: Batch | None) -> None:
+        """Let readers go on; with a batch, to the state that it has made."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    operation: Callable[[Batch], Any]
+    weight: int
+    future: asyncio.Future[Any]
+
+
+_Outcome = tuple[_Request, Any, BaseException | None]
+
+
+class Writer:
+    """The queue and the one task that empties it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, host: Host) -> None:
+        self._connection = connection
+        self._wal = f"{path}-wal"
+        self._host = host
+        self._queue: deque[_Request] = deque()
+        self._queued_bytes = 0
+        self._signal = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+        self._checkpoint_at = CHECKPOINT_BYTES
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kplane-store")
+        self.failed: StorageFull | StorageUnavailable | None = None
+        self.transactions = 0
+        self.requests = 0
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="storage-writer")
+
+    @property
+    def depth(self) -> int:
+        """How many requests wait."""
+        return len(self._queue)
+
+    async def submit(self, operation: Callable[[Batch], _T], weight: int = 0) -> _T:
+        """Run ``operation`` in the next transaction. Returns its result when that is durable and visible.
+
+        Raises what the operation raises, or StorageFull or StorageUnavailable when the transaction failed.
+        """
+        while not self._room.is_set():
+            await self._room.wait()
+        if self._closing:
+            raise StorageUnavailable("the store is closing")
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Request(operation, weight, future))
+        self._queued_bytes += weight
+        if self._queued_bytes > QUEUE_BYTES:
+            self._room.clear()
+        self._signal.set()
+        return await future
+
+    async def in_thread(self, function: Callable[[], _T]) -> _T:
+        """Run something that waits for the disk in the writer thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def close(self) -> None:
+        """Write what is queued, and stop. Later requests are refused."""
+        self._closing = True
+        self._signal.set()
+        await self._task
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                if not self._queue:
+                    if self._closing:
+                        return
+                    self._signal.clear()
+                    await self._signal.wait()
+                    continue
+                await self._write(self._take())
+                await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
+                if self._wal_size() > self._checkpoint_at:
+                    await self._checkpoint()
+        except BaseException as error:  # a bug: nobody may wait for ever
+            _log.exception("the storage writer ended")
+            self.failed = StorageUnavailable(f"the storage writer ended: {error!r}")
+            self._closing = True
+            self._room.set()
+            for request in self._queue:
+                _fail(request, self.failed)
+            raise
+
+    def _take(self) -> list[_Request]:
+        requests: list[_Request] = []
+        size = 0
+        while self._queue and len(requests) < BATCH_REQUESTS and size <= BATCH_BYTES:
+            request = self._queue.popleft()
+            size += request.weight
+            requests.append(request)
+        self._queued_bytes -= size
+        if self._queued_bytes <= QUEUE_BYTES:
+            self._room.set()
+        return requests
+
+    async def _write(self, requests: list[_Request]) -> None:
+        """Commit requests together and answer them."""
+        try:
+            built = self._build(requests)
+            if built is None:  # one of them broke in the middle: find out which, by committing them one by one
+                for request in requests:
+                    await self._write([request])
+                return
+            batch, outcomes = built
+            if batch is not None:
+                await self._commit(batch)
+        except sqlite3.Error as error:
+            self._failed(requests, error)
+            return
+        except StorageUnavailable as error:
+            self._roll_back()
+            self.failed = error
+            for request in requests:
+                _fail(request, error)
+            return
+        except BaseException:
+            self._roll_back()
+            for request in requests:
+                _fail(request, StorageUnavailable("the storage writer ended"))
+            raise
+        self.requests += len(outcomes)
+        for request, result, refusal in outcomes:
+            if request.future.done():
+                continue  # its caller has gone
+            if refusal is not None:
+                request.future.set_exception(refusal)
+            else:
+                request.future.set_result(result)
+
+    def _build(self, requests: list[_Request]) -> tuple[Batch | None, list[_Outcome]] | None:
+        """Run the operations in a new transaction. No batch: there is nothing to commit. ``None``: all was rolled back."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        changes = first = self._connection.total_changes
+        batch = self._host.begin()
+        outcomes: list[_Outcome] = []
+        for request in requests:
+            if request.future.done():
+                continue
+            revision = batch.revision
+            try:
+                outcomes.append((request, request.operation(batch), None))
+            except sqlite3.OperationalError:
+                raise
+            except Exception as refusal:
+                if self._connection.total_changes != changes or batch.revision != revision:
+                    self._roll_back()
+                    if len(requests) > 1:
+                        return None
+                outcomes.append((request, None, refusal))
+            changes = self._connection.total_changes
+        if changes == first or not self._connection.in_transaction:
+            self._roll_back()
+            return None, outcomes
+        batch.finish()
+        return batch, outcomes
+
+    async def _commit(self, batch: Batch) -> None:
+        self._host.pin()
+        published: Batch | None = None
+        try:
+            await self.in_thread(self._commit_now)
+            published = batch
+        finally:
+            self._host.publish(published)
+        self.transactions += 1
+        self.failed = None
+
+    def _commit_now(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _failed(self, requests: list[_Request], error: sqlite3.Error) -> None:
+        """Answer requests whose transaction the database did not take."""
+        self._roll_back()
+        if self.failed is None:
+            _log.error("the store cannot write: %s", error)
+        self.failed = failure(error)
+        self.failed.__cause__ = error
+        for request in requests:
+            answer = failure(error)
+            answer.__cause__ = error
+            _fail(request, answer)
+
+    def _wal_size(self) -> int:
+        try:
+            return os.stat(self._wal).st_size
+        except FileNotFoundError:
+            return 0
+
+    async def _checkpoint(self) -> None:
+        """Move the write-ahead log into the database. A long reader (a backup) may be in the way; then it is tried again later."""
+        try:
+            busy = await self.in_thread(self._checkpoint_now)
+        except sqlite3.Error as error:
+            _log.warning("checkpoint: %s", error)
+            busy = True
+        self._checkpoint_at = self._wal_size() + CHECKPOINT_BYTES if busy else CHECKPOINT_BYTES
+
+    def _checkpoint_now(self) -> bool:
+        return bool(self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+
+def _fail(request: _Request, error: BaseException) -> None:
+    if not request.future.done():
+        request.future.set_exception(error)
