@@ -373,13 +373,13 @@ class SqliteStore:
         """Drop history beyond its bounds, in small transactions that others share."""
         now = self._clock()
         row = self._reader.execute("SELECT MAX(revision) FROM marks WHERE time <= ?", (now - self._history_seconds,)).fetchone()
-        aged: int = row[0] or 0
+        aged = int(row[0] or 0)
         self._hub.forget_until(aged)
         while True:
             excess = self._log_rows - self._history_events
             until = max(aged, self._revision_of_row(excess) if excess > 0 else 0)
             if until <= self._log_floor:
-                return self._log_floor
+                return int(self._log_floor)
             await self._writer.submit(partial(Batch.trim, until=until, limit=STEP_ROWS))
 
     def _revision_of_row(self, count: int) -> int:
