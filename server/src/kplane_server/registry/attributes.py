@@ -30,7 +30,7 @@ class Attributes:
     """One write, as admission judges it. Mutating plug-ins change ``object`` in place; the others change nothing.
 
     object: the new document (None for a deletion); old: the stored one (None for a creation).
-    document_kind: the kind of ``object`` where it is not the resource's own (Scale, Binding, Eviction…).
+    mutated: a plug-in changed ``object``, so that defaults must be filled in again.
     options: the CreateOptions, UpdateOptions or DeleteOptions, as a document.
     """
 
@@ -45,6 +45,7 @@ class Attributes:
     lookup: Lookup
     subresource: str = ""
     options: Json | None = None
+    mutated: bool = False
 
     @property
     def user(self) -> UserInfo:

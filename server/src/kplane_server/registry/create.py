@@ -65,7 +65,8 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
     attributes = registry.attributes(Operation.CREATE, info, key, ctx, new=obj)
     if registry.admission.mutates(attributes):
         await registry.admission.admit(attributes)
-        strategy.default(obj)
+        if attributes.mutated:
+            strategy.default(obj)
     for field in _SERVER_FIELDS:
         metadata.pop(field, None)
     metadata["uid"] = new_uid()

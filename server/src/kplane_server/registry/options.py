@@ -42,7 +42,10 @@ _MAX_REVISION: Final = 2**63 - 1
 
 @dataclass(slots=True)
 class RequestContext:
-    """Who asks, and how: shared by all steps of one request. ``warnings`` become ``Warning`` headers."""
+    """Who asks, and how: shared by all steps of one request. ``warnings`` become ``Warning`` headers.
+
+    duplicates: what the decoder of the body found (``duplicate field "spec.x"``), judged together with unknown fields.
+    """
 
     user: UserInfo
     dry_run: bool = False
@@ -50,6 +53,7 @@ class RequestContext:
     field_validation: str = "Ignore"
     warnings: list[str] = field(default_factory=list)
     force: bool = False
+    duplicates: list[str] = field(default_factory=list)
 
     def warn(self, text: str) -> None:
         if text not in self.warnings and len(self.warnings) < 64:
@@ -143,7 +147,8 @@ def parse_watch_options(query: Query) -> WatchOptions:
     initial = boolean(query, "sendInitialEvents") if "sendInitialEvents" in query else None
     causes: list[Cause] = []
     if initial is not None and match != NOT_OLDER_THAN:
-        causes.append(field_forbidden("resourceVersionMatch", f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN}"))
+        why = f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER_THAN}"
+        causes.append(field_forbidden("resourceVersionMatch", why))
     if match:
         if initial is None:
             why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"

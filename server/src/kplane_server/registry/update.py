@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Change of a stored object: read, transform, admit, validate, commit against the revision that was read; again if another write came first."""
+"""Change of a stored object: read, transform, admit, validate, commit against that revision; again if another write came first."""
 
 from __future__ import annotations
 
@@ -129,7 +129,8 @@ async def _attempt(
     attributes = registry.attributes(Operation.UPDATE, info, key, ctx, new=new, old=old, subresource=subresource)
     if registry.admission.mutates(attributes):
         await registry.admission.admit(attributes)
-        strategy.default(new)
+        if attributes.mutated:
+            strategy.default(new)
         keep_server_fields(new["metadata"], old["metadata"])
     strategy.prepare_for_update(new, old, sctx)
     causes = metadata_update_causes(new["metadata"], old["metadata"])

@@ -59,7 +59,7 @@ class Watch:
     def ended(self) -> bool:
         return self._subscription.ended and not self._initial
 
-    async def next(self, timeout: float | None = None) -> list[WatchEvent]:  # noqa: ASYNC109 - a wait that is part of the contract, not a cancellation
+    async def next(self, timeout: float | None = None) -> list[WatchEvent]:
         """What happened, waiting up to ``timeout`` seconds; empty at the timeout or at the end. Raises Expired when too far behind."""
         if self._initial:
             initial, self._initial = self._initial, []
