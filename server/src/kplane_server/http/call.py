@@ -1,0 +1,42 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request on its way through the pipeline to its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from kplane_server.http.request import Incoming
+from kplane_server.http.response import Response, StreamResponse
+from kplane_server.http.routing import ApiRequest
+from kplane_server.model.identity import UserInfo
+from kplane_server.registry.resource import ResourceInfo
+from kplane_server.vcp.controlplane import ControlPlane
+
+Answer = Response | StreamResponse
+#: A handler that can answer at once does so; one that must wait returns an awaitable, which runs under the deadline.
+Handler = Callable[["Call"], Answer | Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler gets: everything is checked by now."""
+
+    incoming: Incoming
+    query: dict[str, str]
+    plane: ControlPlane
+    request: ApiRequest
+    user: UserInfo
+
+
+@dataclass(slots=True)
+class ResourceCall(Call):
+    """A call of a resource. ``namespace`` is empty for cluster-scoped ones, Namespace objects too."""
+
+    info: ResourceInfo
+    namespace: str
+
+
+ResourceHandler = Callable[[ResourceCall], Answer | Awaitable[Answer]]

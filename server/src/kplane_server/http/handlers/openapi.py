@@ -1,0 +1,94 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OpenAPI v3: the index of a control plane, and its documents, which are built in a thread when somebody asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final
+
+import orjson
+
+from kplane_server.http.call import Answer, Call
+from kplane_server.http.discovery import Document, make_document
+from kplane_server.http.handlers.documents import conditional
+from kplane_server.http.negotiation import require_json
+from kplane_server.http.response import Response
+from kplane_server.http.routing import path_not_found
+from kplane_server.model.resources import GroupVersion
+from kplane_server.registry import openapi
+from kplane_server.registry.custom_rows import CustomResourceInfo
+from kplane_server.registry.openapi import CustomKind
+from kplane_server.vcp.controlplane import ControlPlane
+
+_CACHE: Final = "http.openapi"
+#: Documents are made for a hash that is part of their URL, so they never change there (upstream: a year).
+_IMMUTABLE: Final = ("cache-control", "public, max-age=31536000, immutable")
+
+CustomKinds = dict[GroupVersion, list[CustomKind]]
+
+
+class OpenApi:
+    """The handlers of ``/openapi``."""
+
+    def __init__(self) -> None:
+        self._building = asyncio.Lock()  # one at a time: a document costs tens of milliseconds and megabytes
+        self._builtin_index: Document | None = None
+
+    def handle(self, call: Call) -> Answer | Awaitable[Answer]:
+        """``/openapi/v3`` and ``/openapi/v3/<group version>``."""
+        parts = call.request.path.strip("/").split("/")
+        if parts[1:2] != ["v3"] or len(parts) not in (2, 4, 5):
+            raise path_not_found()
+        require_json(call.incoming.header("accept"))
+        if len(parts) == 2:
+            return conditional(call, self._index(call.plane))
+        if len(parts) == 4 and parts[2] == "api":
+            return self._document(call, GroupVersion("", parts[3]))
+        if len(parts) == 5 and parts[2] == "apis":
+            return self._document(call, GroupVersion(parts[3], parts[4]))
+        raise path_not_found()
+
+    def _index(self, plane: ControlPlane) -> Document:
+        custom = custom_kinds(plane)
+        if not custom:
+            if self._builtin_index is None:
+                self._builtin_index = make_document(orjson.dumps(openapi.index({})))
+            return self._builtin_index
+        generation = plane.api.resources.generation
+        cached = plane.caches.get(_CACHE)
+        if isinstance(cached, tuple) and cached[0] == generation:
+            found: Document = cached[1]
+            return found
+        made = make_document(orjson.dumps(openapi.index(custom)))
+        plane.caches[_CACHE] = (generation, made)
+        return made
+
+    async def _document(self, call: Call, gv: GroupVersion) -> Answer:
+        kinds = custom_kinds(call.plane).get(gv)
+        digest = openapi.custom_hash(kinds) if kinds else openapi.builtin_hash(gv)
+        etag = f'"{digest}"'
+        if call.incoming.header("if-none-match") == etag:
+            return Response(304, headers=[("etag", etag), _IMMUTABLE])
+        async with self._building:
+            if kinds:
+                body: bytes | None = await asyncio.to_thread(openapi.custom_document, gv.group, gv.version, kinds)
+            else:
+                body = await asyncio.to_thread(openapi.builtin_document, gv.group, gv.version)
+        if body is None:
+            raise path_not_found()
+        headers = [("etag", etag), ("vary", "accept")]
+        if call.query.get("hash") == digest:
+            headers.append(_IMMUTABLE)
+        return Response(200, body, headers=headers)
+
+
+def custom_kinds(plane: ControlPlane) -> CustomKinds:
+    """The custom resources of a control plane by group version."""
+    found: CustomKinds = {}
+    for row in plane.api.resources.custom.catalog:
+        if isinstance(row, CustomResourceInfo):
+            found.setdefault(row.group_version, []).append(CustomKind(row, row.schema_document or None))
+    return found

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GET of one object and LIST: answered at once from the store's memory, unless they name a revision that is not here yet."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from kplane_server.http.call import Answer, ResourceCall
+from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS, accept_object
+from kplane_server.http.views import list_response, object_response
+from kplane_server.registry.options import parse_get_options, parse_list_options
+
+
+def get(call: ResourceCall) -> Answer | Awaitable[Answer]:
+    """One object, or one of its sub-resources."""
+    if call.query and (revision := parse_get_options(call.query)):
+        return _get_settled(call, revision)
+    return _get(call)
+
+
+def _get(call: ResourceCall) -> Answer:
+    accepted = accept_object(call.incoming.header("accept"), GET_VIEWS)
+    request = call.request
+    stored = call.plane.api.get(call.info, call.namespace, request.name, request.subresource)
+    return object_response(call.info, stored.value, accepted, call.query)
+
+
+async def _get_settled(call: ResourceCall, revision: int) -> Answer:
+    await call.plane.api.settle(revision)
+    return _get(call)
+
+
+def list_objects(call: ResourceCall) -> Answer | Awaitable[Answer]:
+    """A collection, or one page of it."""
+    options = parse_list_options(call.query)
+    if options.resource_version:
+        return _list_settled(call, options.resource_version)
+    return _list(call)
+
+
+def _list(call: ResourceCall) -> Answer:
+    accepted = accept_object(call.incoming.header("accept"), LIST_VIEWS)
+    result = call.plane.api.list(call.info, call.namespace or None, parse_list_options(call.query))
+    return list_response(call.info, result, accepted, call.query)
+
+
+async def _list_settled(call: ResourceCall, revision: int) -> Answer:
+    await call.plane.api.settle(revision)
+    return _list(call)

@@ -1,0 +1,71 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""WATCH: begins at once or fails with a Status; the stream itself runs outside of the deadline and the bound of requests in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from kplane_server.http.call import Answer, ResourceCall
+from kplane_server.http.inflight import InFlight
+from kplane_server.http.negotiation import WATCH_VIEWS, View, accept_object
+from kplane_server.http.response import StreamResponse
+from kplane_server.http.views import MetadataView, TableView, include_object
+from kplane_server.http.watchstream import PlainView, WatchStream, WatchStreams
+from kplane_server.http.watchstream import View as StreamView
+from kplane_server.registry.options import WatchOptions, parse_watch_options
+
+
+class Watching:
+    """The handler of watches, with the bound on how many are open."""
+
+    def __init__(self, streams: WatchStreams, open_watches: InFlight) -> None:
+        self._streams = streams
+        self._open = open_watches
+
+    def watch(self, call: ResourceCall) -> Answer | Awaitable[Answer]:
+        """A stream of changes of a collection, or of one object by the selector on its name."""
+        options = parse_watch_options(call.query)
+        if call.request.name and not options.field_selector:  # only the deprecated /watch/… path can have a name here
+            options = replace(options, field_selector=f"metadata.name={call.request.name}")
+        if options.resource_version:
+            return self._settled(call, options, options.resource_version)
+        return self._begin(call, options)
+
+    async def _settled(self, call: ResourceCall, options: WatchOptions, revision: int) -> Answer:
+        await call.plane.api.settle(revision)
+        return self._begin(call, options)
+
+    def _begin(self, call: ResourceCall, options: WatchOptions) -> Answer:
+        view = _view(call)
+        plane = call.plane.record.id
+        self._open.enter(plane)
+        try:
+            source = call.plane.api.watch(call.info, call.namespace or None, options)
+        except BaseException:
+            self._open.leave(plane)
+            raise
+
+        def close() -> None:
+            source.close()
+            self._open.leave(plane)
+
+        stream = WatchStream(
+            self._streams,
+            source,
+            view,
+            lifetime=self._streams.lifetime(options.timeout_seconds),
+            bookmarks=options.allow_bookmarks,
+        )
+        return StreamResponse(stream.run, close)
+
+
+def _view(call: ResourceCall) -> StreamView:
+    accepted = accept_object(call.incoming.header("accept"), WATCH_VIEWS, stream=True)
+    if accepted.view is View.TABLE:
+        return TableView(call.info, accepted.version, include_object(call.query))
+    if accepted.view is View.METADATA:
+        return MetadataView(accepted.version)
+    return PlainView()

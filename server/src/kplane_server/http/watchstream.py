@@ -1,0 +1,177 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watch streams: committed changes as lines of JSON, bookmarks, and the three ways a stream ends (time, error, the server's stop).
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes, KEP-956 (bookmarks).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import orjson
+
+from kplane_server.http.response import Outlet
+from kplane_server.model.errors import ApiError, Expired
+from kplane_server.registry.watching import BOOKMARK, WatchEvent
+from kplane_server.storage.api import Compacted, UnknownVcp
+
+#: Lines are joined up to this size before they are sent.
+CHUNK: Final = 256 * 1024
+
+
+class Source(Protocol):
+    """Where the changes come from."""
+
+    def bookmark(self) -> WatchEvent:
+        """How far the watch has come: every change up to there has been handed out."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more will come."""
+        ...
+
+    async def next(self, timeout: float) -> Sequence[WatchEvent]:
+        """The next changes; empty at the timeout (seconds) or the end. Raises Expired or Compacted when it fell behind."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class View(Protocol):
+    """How the objects of a stream look."""
+
+    def object(self, value: bytes) -> bytes:
+        """A document as this client wants it."""
+        ...
+
+    def bookmark(self, value: bytes) -> bytes:
+        """The same for a document that carries nothing but a revision."""
+        ...
+
+
+class PlainView:
+    """The documents as they are: no JSON work."""
+
+    __slots__ = ()
+
+    def object(self, value: bytes) -> bytes:
+        return value
+
+    def bookmark(self, value: bytes) -> bytes:
+        return value
+
+
+class WatchStreams:
+    """All open watch streams, so that a stop can end them in order."""
+
+    def __init__(self, bookmark_interval: float, min_timeout: float) -> None:
+        self.bookmark_interval = bookmark_interval
+        self.min_timeout = min_timeout
+        self.closing = False
+        self._writers: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._writers)
+
+    def lifetime(self, seconds: int | None) -> float:
+        """How long a watch lasts: as asked, else a random time, so that clients do not come back all at once."""
+        if seconds:
+            return float(max(0, seconds))
+        return self.min_timeout * (1 + random.random())
+
+    def enter(self, writer: asyncio.Task[Any]) -> None:
+        self._writers.add(writer)
+
+    def leave(self, writer: asyncio.Task[Any]) -> None:
+        self._writers.discard(writer)
+
+    def close_all(self) -> None:
+        """End every stream, each with its last bookmark if it asked for them."""
+        self.closing = True
+        for writer in self._writers:
+            writer.cancel()
+
+
+class WatchStream:
+    """One stream. ``run`` returns when it is over; a client that left raises ClientGone."""
+
+    def __init__(self, streams: WatchStreams, source: Source, view: View, *, lifetime: float, bookmarks: bool) -> None:
+        self._streams = streams
+        self._source = source
+        self._view = view
+        self._lifetime = lifetime
+        self._bookmarks = bookmarks
+
+    async def run(self, outlet: Outlet) -> None:
+        writer = asyncio.current_task()
+        assert writer is not None
+        self._streams.enter(writer)
+        try:
+            await self._copy(outlet)
+            await self._bookmark(outlet)
+        except asyncio.CancelledError:
+            if not self._streams.closing:
+                raise
+            await self._bookmark(outlet)
+        except Compacted as error:
+            await outlet.send(error_line(Expired(str(error))))
+        except UnknownVcp:
+            return
+        except ApiError as error:
+            await outlet.send(error_line(error))
+        finally:
+            self._streams.leave(writer)
+
+    async def _copy(self, outlet: Outlet) -> None:
+        """Events and bookmarks until the time is over, the source ends or the server stops."""
+        clock: Callable[[], float] = asyncio.get_running_loop().time
+        end = clock() + self._lifetime
+        bookmark = clock() + self._streams.bookmark_interval if self._bookmarks else end
+        source = self._source
+        while not self._streams.closing:
+            wait = min(end, bookmark) - clock()
+            events = await source.next(max(wait, 0.0))
+            if events:
+                await self._send(outlet, events)
+            elif source.ended:
+                return
+            now = clock()
+            if now >= end:
+                return
+            if now >= bookmark:
+                await self._bookmark(outlet)
+                bookmark = now + self._streams.bookmark_interval
+
+    async def _send(self, outlet: Outlet, events: Sequence[WatchEvent]) -> None:
+        lines: list[bytes] = []
+        size = 0
+        view = self._view
+        for kind, item in events:
+            line = event_line(kind, view.bookmark(item.value) if kind == BOOKMARK else view.object(item.value))
+            lines.append(line)
+            size += len(line)
+            if size >= CHUNK:
+                await outlet.send(b"".join(lines))
+                lines, size = [], 0
+        if lines:
+            await outlet.send(b"".join(lines))
+
+    async def _bookmark(self, outlet: Outlet) -> None:
+        if self._bookmarks:
+            await self._send(outlet, (self._source.bookmark(),))
+
+
+def event_line(kind: str, document: bytes) -> bytes:
+    """One event as a line."""
+    return b'{"type":"%b","object":%b}\n' % (kind.encode(), document)
+
+
+def error_line(error: ApiError) -> bytes:
+    """The event that ends a stream which cannot go on."""
+    return b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.status())
