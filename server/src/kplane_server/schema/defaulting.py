@@ -52,8 +52,7 @@ def _default_object(document: dict[str, Json], schema: Schema) -> None:
             if child.nullable:
                 continue
             if child.default is MISSING:
-                if name in properties:
-                    del document[name]
+                del document[name]
             elif name not in properties:
                 document[name] = copy_json(child.default)
             else:

@@ -60,6 +60,7 @@ class Schema:
         "list_type",
         "map_type",
         "merge_key",
+        "name",
         "nullable",
         "open",
         "patch_strategies",
@@ -73,6 +74,7 @@ class Schema:
         "typed",
     )
 
+    name: str  # of the definition (``io.k8s.api.core.v1.Pod``), or empty
     type: str
     format: str
     nullable: bool
@@ -103,6 +105,7 @@ class Schema:
     def __init__(self, source: Definitions, document: Mapping[str, Json]) -> None:
         self._source = source
         self._document = document
+        self.name = ""
         self.atom = None
         self.defaults_below = None
 
@@ -220,6 +223,7 @@ class Definitions:
         if node is None:
             document = _RAW_EXTENSION if name == _RAW_EXTENSION_NAME else self._load(name)
             node = self._named[name] = Schema(self, document)
+            node.name = name
         return node
 
     def compile(self, document: Mapping[str, Json]) -> Schema:
