@@ -57,6 +57,11 @@ def kubectl_for(client: Client, home: Path) -> Kubectl:
     program = find()
     if program is None:
         pytest.skip("NO KUBECTL: install Go (it is built from its published module) or put a kubectl on PATH")
+    return Kubectl(program, write_kubeconfig(client, home), home)
+
+
+def write_kubeconfig(client: Client, home: Path) -> Path:
+    """A kubeconfig file with one context for this client."""
     ca = home / "ca.crt"
     ca.write_text(client.ca)
     kubeconfig = home / "kubeconfig"
@@ -69,4 +74,4 @@ contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
 clusters: [{{name: test, cluster: {{server: "{client.base}", certificate-authority: "{ca}"}}}}]
 users: [{{name: test, user: {{token: "{client.token}"}}}}]
 """)
-    return Kubectl(program, kubeconfig, home)
+    return kubeconfig
