@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from kplane_server.access import attributes as access_attributes
 from kplane_server.access import rules
-from kplane_server.access.attributes import Attributes, forbidden_object, quoted
+from kplane_server.access.attributes import forbidden_object, quoted
 from kplane_server.access.rbac import RBAC_GROUP, RbacAuthorizer, RoleNotFound, RoleRef
 from kplane_server.access.rules import FULL_AUTHORITY, PolicyRule
 from kplane_server.model.errors import Forbidden, Json, not_found
 from kplane_server.model.identity import MASTERS, UserInfo
+from kplane_server.registry.attributes import Admission, Attributes, Operation
 
+_WRITES: Final = (Operation.CREATE, Operation.UPDATE)
 _ROLES: Final = frozenset({"roles", "clusterroles"})
 _BINDINGS: Final = frozenset({"rolebindings", "clusterrolebindings"})
 
@@ -48,7 +51,8 @@ class EscalationGuard:
     def _check_role(self, user: UserInfo, resource: str, namespace: str, new: Json, old: Json | None) -> None:
         name = new["metadata"].get("name", "")
         # Upstream asks for the name of the request, which a create has not.
-        question = Attributes("escalate", RBAC_GROUP, "*", resource, namespace=namespace, name=name if old is not None else "")
+        asked = name if old is not None else ""
+        question = access_attributes.Attributes("escalate", RBAC_GROUP, "*", resource, namespace=namespace, name=asked)
         if self._authorizer.authorize(user, question).allowed:
             return
         if why := self._missing(user, namespace, rules.parse_rules(new.get("rules"))):
@@ -63,7 +67,7 @@ class EscalationGuard:
         kind, role = reference.get("kind", ""), reference.get("name", "")
         bindable = {"ClusterRole": "clusterroles", "Role": "roles"}.get(kind)
         if bindable is not None:
-            question = Attributes("bind", reference.get("apiGroup", ""), "*", bindable, namespace=namespace, name=role)
+            question = access_attributes.Attributes("bind", reference.get("apiGroup", ""), "*", bindable, namespace=namespace, name=role)
             if self._authorizer.authorize(user, question).allowed:
                 return
         try:
@@ -101,3 +105,23 @@ def _same(new: Json, old: Json) -> bool:
         return {**document, "metadata": metadata}
 
     return bool(relevant(new) == relevant(old))
+
+
+class EscalationAdmission:
+    """An admission chain with the check behind it: what is judged is the document that would be stored."""
+
+    def __init__(self, chain: Admission, authorizer: RbacAuthorizer) -> None:
+        self._chain = chain
+        self._guard = EscalationGuard(authorizer)
+
+    def mutates(self, attributes: Attributes) -> bool:
+        return self._chain.mutates(attributes)
+
+    async def admit(self, attributes: Attributes) -> None:
+        await self._chain.admit(attributes)
+
+    async def validate(self, attributes: Attributes) -> None:
+        info = attributes.info
+        if attributes.operation in _WRITES and attributes.object is not None and self._guard.concerns(info.group, info.resource):
+            self._guard.check(attributes.user, info.resource, attributes.namespace, attributes.object, attributes.old)
+        await self._chain.validate(attributes)

@@ -23,7 +23,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,9 @@ MASTER_KEY: Final = "master.key"
 LOG: Final = "server.log"
 BASE_URLS: Final = "base-urls.json"
 
+#: Set for a server that was started in the background: by what.
+SUPERVISOR_VARIABLE: Final = "KPLANE_SERVER_SUPERVISOR"
+
 #: The layout that this version writes. A greater one comes from a newer version and is left alone.
 FORMAT: Final = 1
 _KIND: Final = "kplane-server data directory"
@@ -53,15 +56,15 @@ _UNFINISHED: Final = frozenset({LOCK, START_LOCK, MASTER_KEY, LOG, STATE})
 class ServerState:
     """What a running server says of itself. True only while the lock is held by ``pid``."""
 
-    pid: int
     url: str
     host: str
     port: int
     version: str
     cluster_name: str
     kubeconfig: str
-    supervisor: str = "foreground"
-    started: float = 0.0
+    pid: int = field(default_factory=os.getpid)
+    supervisor: str = field(default_factory=lambda: os.environ.get(SUPERVISOR_VARIABLE, "foreground"))
+    started: float = field(default_factory=time.time)
 
 
 class DataDir:
@@ -91,6 +94,7 @@ def open(path: Path) -> Iterator[DataDir]:
     with lock:
         with _explained(path):
             _check_marker(path)  # again: what was there before the lock may have been another server's beginning
+            (path / STATE).unlink(missing_ok=True)  # of a server that was killed
             directory = DataDir(path, _initialise(path))
         try:
             yield directory
@@ -124,7 +128,7 @@ def read_state(path: Path) -> ServerState | None:
         return None
     except (OSError, ValueError) as error:
         raise DataDirError("DataDirUnusable", f"{path / STATE} cannot be read: {error}") from error
-    known = {field.name for field in fields(ServerState)}
+    known = {one.name for one in fields(ServerState)}
     try:
         return ServerState(**{key: value for key, value in document.items() if key in known})
     except (AttributeError, TypeError) as error:
@@ -142,13 +146,13 @@ def former_base_urls(path: Path, current: str) -> tuple[str, ...]:
             known = json.loads(file.read_bytes())
         except FileNotFoundError:
             known = []
-        except ValueError as error:
-            raise DataDirError("DataDirUnusable", f"{file} is damaged ({error}): remove it, then tokens of earlier addresses end") from error
+        except ValueError:
+            known = None
         if not isinstance(known, list) or not all(isinstance(url, str) for url in known):
-            raise DataDirError("DataDirUnusable", f"{file} is damaged: remove it, then tokens of earlier addresses end")
+            raise DataDirError("DataDirUnusable", f"{file} is damaged: remove it, and tokens made under earlier addresses end")
         urls = list(dict.fromkeys([current, *known]))[: _MAX_BASE_URLS + 1]
         if urls != known:
-            files.write(file, json.dumps(urls).encode(), 0o600)
+            files.write(file, json.dumps(urls).encode())
     return tuple(urls[1:])
 
 

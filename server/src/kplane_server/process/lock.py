@@ -39,7 +39,7 @@ class FileLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            pid = _owner(self._descriptor)
+            pid = _owner(self._descriptor) or 0
             self.close()
             if isinstance(error, BlockingIOError | PermissionError):
                 raise Held(path, pid) from error
@@ -61,25 +61,22 @@ class FileLock:
 def holder(path: Path) -> int | None:
     """The pid that holds the lock; 0 if it is held and the pid cannot be told; None if nobody holds it.
 
-    Not for the holder itself: closing any descriptor of a file drops a process's record locks on it.
+    Only asks, takes nothing: a look must never be in the way of a start. Not for the holder itself, to whom the kernel says
+    nothing of its own locks, and who loses its record lock by closing any other descriptor of the file.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _owner(descriptor)
-        return None
+        return _owner(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _owner(descriptor: int) -> int:
+def _owner(descriptor: int) -> int | None:
     layout, type_at, pid_at = _FLOCK
     question: list[int] = [0] * 5
     question[type_at] = fcntl.F_WRLCK
     answer = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *question)))
-    return max(int(answer[pid_at]), 0) if answer[type_at] != fcntl.F_UNLCK else 0
+    return None if answer[type_at] == fcntl.F_UNLCK else max(int(answer[pid_at]), 0)

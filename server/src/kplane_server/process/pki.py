@@ -108,7 +108,8 @@ def _authority(directory: Path, now: datetime) -> _Authority:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise _unusable(f"ca.key in {directory} is not the key of ca.crt")
     if now >= certificate.not_valid_after_utc:
-        raise _unusable(f"the CA in {directory} ended at {certificate.not_valid_after_utc:%Y-%m-%d}: remove ca.crt and ca.key to begin anew")
+        ended = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+        raise _unusable(f"the CA in {directory} ended on {ended}: remove ca.crt and ca.key to begin anew")
     return _Authority(certificate, key)
 
 

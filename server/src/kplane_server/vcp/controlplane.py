@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from kplane_server.access.authentication import Authenticator
+from kplane_server.access.escalation import EscalationAdmission
 from kplane_server.access.rbac import RbacAuthorizer
 from kplane_server.access.tokens import TokenIssuer
 from kplane_server.model.keys import ROOT_VCP_ID
@@ -70,7 +71,8 @@ class ControlPlane:
     @cached_property
     def api(self) -> ControlPlaneApi:
         """The verbs."""
-        return ControlPlaneApi(self.record, self.store, self._catalog, self._admission(self), self._clock)
+        admission = EscalationAdmission(self._admission(self), self.authorizer)
+        return ControlPlaneApi(self.record, self.store, self._catalog, admission, self._clock)
 
     @cached_property
     def issuer(self) -> TokenIssuer:
