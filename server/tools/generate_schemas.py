@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write ``definitions.xz`` (with prose, for OpenAPI documents) and ``schemas.xz`` (without, for work).
+"""Write ``definitions.xz`` (with prose, for OpenAPI documents), ``schemas.xz`` (without, for work) and ``types.json`` (who contains whom).
 
-The source is the published OpenAPI v3 documents. Both files hold one definition a line, ``name TAB JSON``, sorted by name.
+The source is the published OpenAPI v3 documents. The first two hold one definition a line, ``name TAB JSON``, sorted by name.
 ``schemas.xz`` begins with a line of its own, the map from ``group/version/kind`` to the definition's name. Enumerations are not
 in the published documents, but a server shows them: they come from the generated OpenAPI code of the same release.
 """
@@ -96,45 +96,38 @@ def strip(schema: Any) -> Any:
     return result
 
 
-def _target(schema: Any) -> tuple[str, str]:
-    """What a property leads to: (definition, how: ``one``, ``list`` or ``map``), or two empty texts."""
+def short_name(definition: str) -> str:
+    """``io.k8s.api.core.v1.Pod`` → ``core.v1.Pod``; what is not in the API module keeps the last three parts of its name."""
+    return definition.removeprefix("io.k8s.api.") if definition.startswith("io.k8s.api.") else ".".join(definition.split(".")[-3:])
+
+
+def _link(schema: Any) -> list[str] | None:
+    """What a property leads to: [how, type], with ``list`` or ``map`` for its elements and ``one`` for itself."""
     for how, child in (("list", schema.get("items")), ("map", schema.get("additionalProperties")), ("one", schema)):
-        if not isinstance(child, dict):
-            continue
-        reference = child.get("$ref") or (child.get("allOf") or [{}])[0].get("$ref")
-        if reference:
-            return reference.rpartition("/")[2], how
-    return "", ""
+        if isinstance(child, dict) and (reference := child.get("$ref") or (child.get("allOf") or [{}])[0].get("$ref")):
+            return [how, short_name(reference.rpartition("/")[2])]
+    return None
 
 
-def enumeration_graph(definitions: Definitions) -> dict[str, Any]:
-    """definition → {"enums": property → [how, values], "links": property → [how, definition]}, of those that lead to an enumeration.
+def type_graph(definitions: Definitions) -> dict[str, Any]:
+    """type → {"enums": property → [how, values], "links": property → [how, type]}: where the rules of a type apply.
 
-    Statuses are left out: their values are the controllers' affair, and a server does not check them.
+    Statuses have no enumerations here: their values are the controllers' affair, and a server does not check them.
     """
     graph: dict[str, Any] = {}
-    for name, schema in definitions.items():
-        enums, links = {}, {}
+    for name, schema in sorted(definitions.items()):
+        enums: dict[str, Any] = {}
+        links: dict[str, Any] = {}
         for prop, child in schema.get("properties", {}).items():
-            values = child.get("enum")
-            of_items = (child.get("items") or {}).get("enum") if "items" in child else None
-            if values or of_items:
+            values, of_items = child.get("enum"), (child.get("items") or {}).get("enum")
+            if (values or of_items) and not name.endswith("Status"):
                 enums[prop] = ["list", of_items] if of_items else ["one", values]
-            target, how = _target(child)
-            if target and prop != "status":
-                links[prop] = [how, target]
-        if not name.endswith("Status"):
-            graph[name] = {"enums": enums, "links": links}
-    leading = {name for name, node in graph.items() if node["enums"]}
-    while more := {n for n, node in graph.items() if n not in leading and any(t in leading for _, t in node["links"].values())}:
-        leading |= more
-    return {
-        name: {
-            "enums": graph[name]["enums"],
-            "links": {prop: link for prop, link in graph[name]["links"].items() if link[1] in leading},
-        }
-        for name in sorted(leading)
-    }
+            if link := _link(child):
+                links[prop] = link
+        node = {key: value for key, value in (("enums", enums), ("links", links)) if value}
+        if node and not name.endswith("List"):
+            graph[short_name(name)] = node
+    return graph
 
 
 def lines(definitions: Definitions) -> list[bytes]:
@@ -151,7 +144,7 @@ def main() -> None:
     }
     stripped = {name: strip(schema) for name, schema in definitions.items()}
     write_xz("definitions.xz", b"\n".join(lines(definitions)))
-    (DATA / "enums.json").write_bytes(compact(enumeration_graph(definitions)) + b"\n")
+    (DATA / "types.json").write_bytes(compact(type_graph(definitions)) + b"\n")
     write_xz("schemas.xz", b"\n".join([compact(kinds), *lines(stripped)]))
 
 

@@ -131,6 +131,7 @@ class Strategy:
     has_generation: ``metadata.generation`` is 1 at creation and grows when a field of ``generation_fields`` changes.
     subresource_fields: for other sub-resources that take the whole document (``approval``, ``resize``…): the paths that it may change.
     immutable: (path, message) pairs; a change of the path after creation is a FieldValueInvalid.
+    keeps_status_on_create: a status that is sent along with a new object stays (nodes register themselves that way).
     graceful_seconds: how long a deletion without ``gracePeriodSeconds`` may take, for the objects that know one (pods).
     """
 
@@ -142,6 +143,7 @@ class Strategy:
     allow_create_on_update: bool = False
     allow_unconditional_update: bool = True
     initial_status: Json = None
+    keeps_status_on_create: bool = False
     subresource_fields: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     immutable: Sequence[tuple[Path, str]] = ()
     defaulter: Defaulter = _nothing
@@ -163,7 +165,7 @@ class Strategy:
 
     def prepare_for_create(self, obj: Document, ctx: StrategyContext) -> None:
         """Drop what a client may not set, and set what the server sets."""
-        if self.has_status:
+        if self.has_status and not self.keeps_status_on_create:
             obj.pop(STATUS, None)
             if self.initial_status is not None:
                 obj[STATUS] = _copy(self.initial_status)

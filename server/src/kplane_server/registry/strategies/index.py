@@ -1,33 +1,46 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which strategy a built-in resource has. A resource without an entry has the plain one, made from its row alone."""
+"""Which strategy a built-in resource has: its row, and what follows from the row for every kind alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Final
+from functools import cache
 
-from kplane_server.registry.catalog import BUILTIN
 from kplane_server.registry.resource import ResourceInfo
-from kplane_server.registry.strategies.base import STATUS, Strategy
-
-#: (group, version, resource) → what its row alone does not say.
-_SPECIAL: Final[dict[tuple[str, str, str], Strategy]] = {}
-
-
-def _complete(info: ResourceInfo) -> Strategy:
-    strategy = _SPECIAL.get((info.group, info.version, info.resource), Strategy())
-    return replace(strategy, namespaced=info.namespaced, has_status=STATUS in info.subresources)
+from kplane_server.registry.strategies.base import STATUS, Document, Strategy
+from kplane_server.registry.strategies.default_functions import DEFAULTS
+from kplane_server.registry.strategies.rows import NAMES, ROWS
+from kplane_server.registry.strategies.selectable import fields_hook
 
 
-_STRATEGIES: Final[Mapping[tuple[str, str, str], Strategy]] = MappingProxyType(
-    {(info.group, info.version, info.resource): _complete(info) for info in BUILTIN}
-)
+def type_name(group: str, version: str, kind: str) -> str:
+    """The name of a kind's type in the tables of rules: ``apps.v1.Deployment``."""
+    return f"{group.partition('.')[0] or 'core'}.{version}.{kind}"
+
+
+def _storage_group(info: ResourceInfo) -> str:
+    """Events of both groups share a row."""
+    return info.storage_version.group
+
+
+@cache
+def _strategy(group: str, version: str, resource: str, kind: str, storage_group: str, namespaced: bool, has_status: bool) -> Strategy:
+    row = dict(ROWS.get((storage_group, resource), {}))
+    if (rule := NAMES.get((group, resource))) is not None:
+        row["name_validation"] = rule
+    if (hook := fields_hook(group, resource)) is not None:
+        row["fields_hook"] = hook
+    name = type_name(group, version, kind)
+
+    def default(obj: Document) -> None:
+        DEFAULTS.apply(name, obj)
+
+    return Strategy(namespaced=namespaced, has_status=has_status, defaulter=default, **row)
 
 
 def strategy_for(info: ResourceInfo) -> Strategy:
-    """The strategy of a built-in resource at one version. Raises ``KeyError`` for a resource that is not built in."""
-    return _STRATEGIES[info.group, info.version, info.resource]
+    """The strategy of a built-in resource at one version; made at the first use and kept."""
+    return _strategy(
+        info.group, info.version, info.resource, info.kind, _storage_group(info), info.namespaced, STATUS in info.subresources
+    )
