@@ -147,16 +147,17 @@ class MemoryStore:
             raise RevisionMismatch(mutation.key, mutation.expected, current)
 
     def _apply(self, mutations: Sequence[Mutation]) -> list[int]:
+        documents = [mutation.draft.at(revision) for revision, mutation in enumerate(mutations, self._revision + 1)]
         events = []
-        for mutation in mutations:
+        for mutation, value in zip(mutations, documents, strict=True):
             self._revision += 1
-            events.append(self._apply_one(mutation, self._revision))
+            events.append(self._apply_one(mutation, self._revision, value))
         self._events.extend(events)
         self._hub.publish(events, self._revision)
         return [event.revision for event in events]
 
-    def _apply_one(self, mutation: Mutation, revision: int) -> Event:
-        key, value = mutation.key, mutation.draft.at(revision)
+    def _apply_one(self, mutation: Mutation, revision: int, value: bytes) -> Event:
+        key = mutation.key
         previous = self._objects.pop(key, None)
         if mutation.delete:
             if mutation.uid and self.dependents(key.vcp, mutation.uid):
