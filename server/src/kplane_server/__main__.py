@@ -1,0 +1,227 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``kplane-server run|start|stop|status|version``: flags and environment to settings.
+
+Every flag ``--some-flag`` has an environment variable ``KPLANE_SERVER_SOME_FLAG``. The commands that only look import nothing heavy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kplane_server import __version__
+from kplane_server.process import supervise
+from kplane_server.process.failures import ProcessError
+from kplane_server.settings import (
+    DEFAULT_CLUSTER_NAME,
+    DEFAULT_PORT,
+    KUBERNETES_VERSION,
+    LimitSettings,
+    ListenSettings,
+    LogSettings,
+    Settings,
+    StorageSettings,
+)
+
+PREFIX: Final = "KPLANE_SERVER_"
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point; its result is the exit code."""
+    options = parser(os.environ).parse_args(arguments)
+    try:
+        result: int = options.command(options)
+        return result
+    except ProcessError as error:
+        if getattr(options, "output", "text") == "json":
+            print(json.dumps(error.document()), flush=True)
+        print(f"kplane-server: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """All commands and flags; ``environment`` gives defaults."""
+    top = argparse.ArgumentParser(prog="kplane-server", description="The embedded kplane management plane.")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    run = commands.add_parser("run", help="serve in the foreground until SIGTERM")
+    _server_flags(run, environment)
+    run.add_argument("--parent-pid", type=int, default=_env(environment, "PARENT_PID"), help="stop when this process is gone")
+    run.set_defaults(command=_run)
+    start = commands.add_parser("start", help="make sure that a server runs in the background and is ready")
+    _server_flags(start, environment)
+    _output_flag(start)
+    start.add_argument("--wait-timeout", type=float, default=60.0, metavar="SECONDS", help="how long to wait for readiness (default 60)")
+    start.add_argument("--supervisor", choices=("auto", "systemd", "daemon"), default="auto", help="who keeps it running (default auto)")
+    start.set_defaults(command=_start)
+    stop = commands.add_parser("stop", help="stop the server of a data directory and wait until it is gone")
+    _data_dir_flag(stop, environment)
+    _output_flag(stop)
+    stop.add_argument("--timeout", type=float, default=supervise.STOP_TIMEOUT, metavar="SECONDS", help="then it is killed")
+    stop.set_defaults(command=_stop)
+    status = commands.add_parser("status", help="whether a data directory is served, and where")
+    _data_dir_flag(status, environment)
+    _output_flag(status)
+    status.set_defaults(command=_status)
+    version = commands.add_parser("version", help="the versions of the server and of the API that it serves")
+    _output_flag(version)
+    version.set_defaults(command=_version)
+    return top
+
+
+def _env(environment: Mapping[str, str], name: str) -> str | None:
+    return environment.get(PREFIX + name) or None
+
+
+def _data_dir_flag(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    data_home = environment.get("XDG_DATA_HOME") or "~/.local/share"
+    command.add_argument(
+        "--data-dir",
+        type=Path,
+        default=_env(environment, "DATA_DIR") or f"{data_home}/kplane/{DEFAULT_CLUSTER_NAME}",
+        help="where everything that must survive a restart lives (default %(default)s)",
+    )
+
+
+def _output_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output", choices=("text", "json"), default="text", help="for people or for machines (default text)")
+
+
+def _server_flags(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    _data_dir_flag(command, environment)
+    add = command.add_argument
+    add("--cluster-name", default=_env(environment, "CLUSTER_NAME") or DEFAULT_CLUSTER_NAME, help="name in contexts (default %(default)s)")
+    add("--host", default=_env(environment, "HOST") or "127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", type=_port, default=_env(environment, "PORT") or DEFAULT_PORT, help="TCP port to listen on (default %(default)s)")
+    add(
+        "--advertise-address",
+        action="append",
+        metavar="NAME",
+        help="a host name or address that clients use; the first is in kubeconfig files, all are in the certificate; repeatable",
+    )
+    add(
+        "--synchronous",
+        choices=("FULL", "NORMAL"),
+        default=_env(environment, "SYNCHRONOUS") or "FULL",
+        help="FULL: acknowledged writes survive power loss; NORMAL: a crash of the process only (default %(default)s)",
+    )
+    levels = ("debug", "info", "warning", "error")
+    add("--log-level", choices=levels, default=_env(environment, "LOG_LEVEL") or "info", help="(default %(default)s)")
+    add("--log-file", type=Path, default=_env(environment, "LOG_FILE"), help="append the log to this file instead of standard error")
+    names = ", ".join(field.name for field in dataclasses.fields(LimitSettings))
+    add("--limit", action="append", type=_limit, metavar="NAME=VALUE", help=f"change a bound; repeatable. Names: {names}")
+    advertised = (_env(environment, "ADVERTISE_ADDRESS") or "").split(",")
+    limits = (_env(environment, "LIMIT") or "").split(",")
+    command.set_defaults(
+        environment_advertise_address=[name.strip() for name in advertised if name.strip()],
+        environment_limit=[text.strip() for text in limits if text.strip()],
+    )
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no TCP port")
+    return port
+
+
+def _limit(text: str) -> tuple[str, float | int]:
+    name, _, value = text.partition("=")
+    kinds = {name: type(default) for name, default in dataclasses.asdict(LimitSettings()).items()}
+    if name not in kinds:
+        raise argparse.ArgumentTypeError(f"there is no limit {name!r}; there are {', '.join(kinds)}")
+    try:
+        number: float | int = kinds[name](value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: a limit is greater than zero and finite")
+    return name, number
+
+
+def _advertised(options: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(options.advertise_address or options.environment_advertise_address)
+
+
+def _limits(options: argparse.Namespace) -> dict[str, Any]:
+    try:
+        inherited = [_limit(text) for text in options.environment_limit]
+    except argparse.ArgumentTypeError as error:
+        raise SystemExit(f"kplane-server: {PREFIX}LIMIT: {error}") from error
+    return dict([*inherited, *(options.limit or [])])
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings that the flags of ``run`` and ``start`` mean."""
+    return Settings(
+        data_dir=options.data_dir.expanduser().absolute(),
+        cluster_name=options.cluster_name,
+        listen=ListenSettings(options.host, options.port, _advertised(options)),
+        limits=LimitSettings(**_limits(options)),
+        storage=StorageSettings(options.synchronous),
+        log=LogSettings(options.log_level, options.log_file),
+        parent_pid=getattr(options, "parent_pid", None),
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    where: dict[str, Any] = {"stream": sys.stderr} if settings.log.file is None else {"filename": settings.log.file}
+    logging.basicConfig(level=settings.log.level.upper(), format=LOG_FORMAT, **where)
+    from kplane_server import app  # the whole server: not for the commands that only look
+
+    app.run(settings)
+    return 0
+
+
+def _start(options: argparse.Namespace) -> int:
+    settings = settings_of(options)
+    listen = settings.listen
+    arguments = [f"--data-dir={settings.data_dir}", f"--cluster-name={settings.cluster_name}"]
+    arguments += [f"--host={listen.host}", f"--port={listen.port}"]
+    arguments += [f"--advertise-address={name}" for name in listen.advertise_addresses]
+    arguments += [f"--synchronous={settings.storage.synchronous}", f"--log-level={settings.log.level}"]
+    arguments += [f"--log-file={settings.log.file.absolute()}"] if settings.log.file is not None else []
+    arguments += [f"--limit={name}={value}" for name, value in _limits(options).items()]
+    status, changed = supervise.start(
+        supervise.StartOptions(settings.data_dir, tuple(arguments), options.wait_timeout, options.supervisor)
+    )
+    _show(options, {"changed": changed, **status.document()}, status.text())
+    return 0
+
+
+def _stop(options: argparse.Namespace) -> int:
+    changed = supervise.stop(options.data_dir, options.timeout)
+    _show(options, {"changed": changed, "running": False}, "stopped" if changed else "it was not running")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    status = supervise.status(options.data_dir)
+    _show(options, status.document(), status.text())
+    return 0
+
+
+def _version(options: argparse.Namespace) -> int:
+    document = {"version": __version__, "kubernetesVersion": KUBERNETES_VERSION}
+    _show(options, document, f"kplane-server {__version__}, Kubernetes API {KUBERNETES_VERSION}")
+    return 0
+
+
+def _show(options: argparse.Namespace, document: dict[str, Any], text: str) -> None:
+    print(json.dumps(document) if options.output == "json" else text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,245 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The composition root: builds every room from the settings, and owns start, readiness and the orderly stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kplane_server import __version__
+from kplane_server.admission.chain import default_chain
+from kplane_server.controllers.manager import Controllers
+from kplane_server.http.frontdoor import FrontDoor
+from kplane_server.http.metrics import Metrics
+from kplane_server.http.transport import AddressInUse, Transport, bind
+from kplane_server.process import datadir, pki
+from kplane_server.process.admin import ensure_admin_credential
+from kplane_server.process.datadir import DataDir, ServerState
+from kplane_server.process.failures import ProcessError
+from kplane_server.process.pki import ServerIdentity
+from kplane_server.settings import ListenSettings, Settings
+from kplane_server.storage.api import StorageUnavailable, UnknownFormat
+from kplane_server.storage.sqlite import SqliteStore
+from kplane_server.vcp.bootstrap import BootstrapLayer
+from kplane_server.vcp.directory import Directory
+from kplane_server.vcp.plane import ManagementPlane
+
+log = logging.getLogger(__name__)
+
+#: The certificate is looked at this often (seconds); it is renewed months before it ends.
+CERTIFICATE_INTERVAL: Final = 6 * 3600.0
+#: A parent that cannot be waited for is looked at this often (seconds).
+PARENT_INTERVAL: Final = 1.0
+#: The collector of reference cycles runs rarely: requests make none, and a full run over a large working set costs milliseconds.
+GC_THRESHOLDS: Final = (20_000, 20, 50)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ProcessError for what keeps the server from starting."""
+    with datadir.open(settings.data_dir) as directory:
+        _run_loop(_serve(settings, directory))
+
+
+def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+    if sys.platform == "win32":
+        asyncio.run(main)
+    else:
+        import uvloop  # there is none for Windows
+
+        uvloop.run(main)
+
+
+async def _serve(settings: Settings, data: DataDir) -> None:
+    listening = _bind(settings.listen)
+    with listening:
+        server = Server(settings, data, listening)
+        await server.run()
+
+
+def _bind(listen: ListenSettings) -> socket.socket:
+    try:
+        return bind(listen.host, listen.port)
+    except AddressInUse as error:
+        raise ProcessError("PortInUse", str(error)) from error
+    except OSError as error:
+        raise ProcessError("AddressUnusable", f"cannot listen on {listen.host}:{listen.port}: {error}") from error
+
+
+class Server:
+    """One run of a server."""
+
+    def __init__(self, settings: Settings, data: DataDir, listening: socket.socket) -> None:
+        self._settings = settings
+        self._data = data
+        self._listening = listening
+        self._stopping = asyncio.Event()
+        self._why = ""
+
+    async def run(self) -> None:
+        """Start, serve, stop in order."""
+        started = time.monotonic()
+        settings, data = self._settings, self._data
+        identity = self._identity()
+        credential = ensure_admin_credential(
+            settings.admin_kubeconfig_path, settings.cluster_name, settings.listen.base_url, identity.ca_pem
+        )
+        plane = ManagementPlane(
+            base_url=settings.listen.base_url,
+            port=settings.listen.port,
+            ca_certificate=identity.ca_pem,
+            master_secret=data.master_secret,
+            advertise_address=_advertised_address(settings.listen),
+            former_base_urls=datadir.former_base_urls(data.path, settings.listen.base_url),
+        )
+        async with AsyncExitStack() as stack:
+            self._catch_signals()
+            store = self._open_store(BootstrapLayer(plane))
+            stack.push_async_callback(store.close)
+            directory = Directory(
+                store, plane, lambda one: default_chain(), admin_digest=credential.digest
+            )
+            controllers = Controllers(store, directory, plane)
+            metrics = Metrics()
+            metrics.add_source("kplane_storage", "Of the store.", store.statistics)
+            ping: dict[str, Callable[[], str | None]] = {"ping": lambda: None}
+            alive = {**ping, "storage": store.healthy, "controllers": controllers.healthy}
+            ready = {**alive, **_bootstrap_checks(), "shutdown": lambda: self._why or None}
+            door = FrontDoor(settings, directory, metrics, liveness=alive, readiness=ready)
+            await controllers.start()
+            stack.push_async_callback(controllers.stop)
+            transport = Transport(door.handle, self._listening, identity.cert_path, identity.key_path, settings.limits)
+            await transport.start()
+            stack.push_async_callback(transport.stop)
+            stack.callback(door.streams.close_all)
+            data.announce(self._state())
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
+            log.info("serving %s (process %d) after %.0f ms", settings.listen.base_url, os.getpid(), (time.monotonic() - started) * 1000)
+            async with asyncio.TaskGroup() as tasks:
+                watchers = [tasks.create_task(self._keep_certificate(identity, transport), name="certificate")]
+                if settings.parent_pid is not None:
+                    watchers.append(tasks.create_task(self._watch_parent(settings.parent_pid), name="parent"))
+                await self._stopping.wait()
+                log.info("stopping: %s", self._why)
+                for watcher in watchers:
+                    watcher.cancel()
+        log.info("stopped")
+
+    def stop(self, why: str) -> None:
+        """Begin the orderly stop; the first reason counts."""
+        self._why = self._why or why
+        self._stopping.set()
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+
+    def _identity(self) -> ServerIdentity:
+        listen = self._settings.listen
+        names = [*pki.local_names(), *listen.advertise_addresses]
+        if listen.host not in ("", "0.0.0.0", "::"):
+            names.append(listen.host)
+        return pki.ensure(self._data.path, names, datetime.now(UTC))
+
+    def _open_store(self, layer: BootstrapLayer) -> SqliteStore:
+        path = self._data.path / "store.db"
+        try:
+            return SqliteStore.open(path, layer=layer, synchronous=self._settings.storage.synchronous)
+        except (UnknownFormat, StorageUnavailable) as error:
+            raise ProcessError("StorageUnusable", f"{path}: {error}") from error
+
+    def _state(self) -> ServerState:
+        settings = self._settings
+        return ServerState(
+            pid=os.getpid(),
+            url=settings.listen.base_url,
+            host=settings.listen.host,
+            port=settings.listen.port,
+            version=__version__,
+            cluster_name=settings.cluster_name,
+            kubeconfig=str(settings.admin_kubeconfig_path),
+            started=time.time(),
+        )
+
+    async def _keep_certificate(self, identity: ServerIdentity, transport: Transport) -> None:
+        """Renew the serving certificate in time; connections that are open keep theirs."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_INTERVAL)
+            try:
+                renewed = self._identity()
+            except ProcessError:
+                log.exception("the serving certificate could not be renewed; it is good until %s", identity.not_after)
+                continue
+            if renewed.not_after != identity.not_after:
+                identity = renewed
+                await transport.renew()
+
+    async def _watch_parent(self, pid: int) -> None:
+        """Stop when the process ``pid`` is gone."""
+        if hasattr(os, "pidfd_open"):
+            try:
+                descriptor = os.pidfd_open(pid)
+            except ProcessLookupError:
+                self.stop(f"parent process {pid} is gone")
+                return
+            gone = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(descriptor, gone.set)
+            try:
+                await gone.wait()
+            finally:
+                loop.remove_reader(descriptor)
+                os.close(descriptor)
+        else:
+            while _exists(pid):
+                await asyncio.sleep(PARENT_INTERVAL)
+        self.stop(f"parent process {pid} is gone")
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _advertised_address(listen: ListenSettings) -> str:
+    """The first of the advertised names that is an address; it stands in the Endpoints of Service ``kubernetes``."""
+    for name in (*listen.advertise_addresses, listen.host):
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            continue
+        if not address.is_unspecified:
+            return str(address)
+    return "127.0.0.1"
+
+
+def _bootstrap_checks() -> dict[str, Callable[[], str | None]]:
+    """The hooks that tools look for in ``/readyz?verbose``. The bootstrap layer does their work, so they are done when it is there."""
+    hooks = (
+        "start-system-namespaces-controller",
+        "bootstrap-controller",
+        "start-cluster-authentication-info-controller",
+        "start-legacy-token-tracking-controller",
+        "rbac/bootstrap-roles",
+    )
+    return {f"poststarthook/{hook}": lambda: None for hook in hooks}
