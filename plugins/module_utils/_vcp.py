@@ -1,0 +1,334 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Virtual control planes as declared, as found, and the way from one to the other; many at once.
+
+PRIVATE to the collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from datetime import datetime, timezone
+
+from ansible_collections.kplane.core.plugins.module_utils import _contract
+from ansible_collections.kplane.core.plugins.module_utils._client import Client, Json
+from ansible_collections.kplane.core.plugins.module_utils._concurrency import DEFAULT_WORKERS, run_all
+from ansible_collections.kplane.core.plugins.module_utils._contract import CONTROL_PLANE_ENDPOINTS, CONTROL_PLANES
+from ansible_collections.kplane.core.plugins.module_utils._diff import patch_for, select
+from ansible_collections.kplane.core.plugins.module_utils._errors import AlreadyExists, KplaneError, NotFound, WaitFailed
+from ansible_collections.kplane.core.plugins.module_utils._wait import Verdict, condition, describe, wait_for
+
+#: Up to this many objects are read one by one; more of them by one list of all.
+_LIST_FROM = 8
+#: Reasons of Ready=False that only another declaration can change.
+_TERMINAL_REASONS: t.Final = frozenset({"InvalidClusterPath", "ClassNotFound", "ModeNotSupported", "ModeNotAllowed", "RetainedDataExists"})
+REATTACH_ANNOTATION: t.Final = "controlplane.kplane.dev/reattach"
+
+Addresses = t.Callable[[str], t.Tuple[str, str]]
+
+
+class Declared(t.NamedTuple):
+    """What the user said about one VCP; ``None`` means that nothing was said."""
+
+    name: str
+    class_name: t.Optional[str] = None
+    endpoint: t.Optional[str] = None
+    external_endpoint: t.Optional[str] = None
+    deletion_policy: t.Optional[str] = None
+    cluster_path: t.Optional[str] = None
+    labels: t.Optional[t.Dict[str, t.Optional[str]]] = None
+    annotations: t.Optional[t.Dict[str, t.Optional[str]]] = None
+    reattach: t.Optional[str] = None
+
+    def control_plane(self) -> Json:
+        """The fields of the ControlPlane that were declared and may change."""
+        spec: Json = {}
+        if self.class_name is not None:
+            spec["classRef"] = {"name": self.class_name}
+        if self.deletion_policy is not None:
+            spec["deletionPolicy"] = self.deletion_policy
+        fields: Json = {"metadata": self._metadata(), "spec": spec}
+        return {key: value for key, value in fields.items() if value}
+
+    def _metadata(self) -> Json:
+        found: Json = {}
+        if self.labels:
+            found["labels"] = dict(self.labels)
+        if self.annotations:
+            found["annotations"] = dict(self.annotations)
+        return found
+
+    def address(self) -> Json:
+        """The fields of the ControlPlaneEndpoint that were declared."""
+        spec: Json = {}
+        if self.endpoint is not None:
+            spec["endpoint"] = self.endpoint
+            spec["externalEndpoint"] = self.external_endpoint if self.external_endpoint is not None else self.endpoint
+        elif self.external_endpoint is not None:
+            spec["externalEndpoint"] = self.external_endpoint
+        return {"spec": spec} if spec else {}
+
+
+class World(t.NamedTuple):
+    """The VCPs and endpoints that are there."""
+
+    control_planes: t.Dict[str, Json]
+    endpoints: t.Dict[str, Json]
+
+
+class Step(t.NamedTuple):
+    """What has to be done for one VCP, and what it will look like in a diff."""
+
+    name: str
+    action: str
+    create_endpoint: t.Optional[Json] = None
+    patch_endpoint: t.Optional[Json] = None
+    create: t.Optional[Json] = None
+    patch: t.Optional[Json] = None
+    delete_uid: str = ""
+    delete_endpoint: bool = False
+    drift: t.Tuple[Json, ...] = ()
+    before: t.Optional[Json] = None
+    after: t.Optional[Json] = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything has to be written."""
+        return bool(self.create_endpoint or self.patch_endpoint or self.create or self.patch or self.delete_uid or self.delete_endpoint)
+
+
+EMPTY_WORLD: t.Final = World({}, {})
+
+
+def read_world(client: Client, names: t.Sequence[str], workers: int = DEFAULT_WORKERS) -> World:
+    """The ControlPlanes and endpoints of ``names``: two lists for many, single reads for a few."""
+    if len(names) >= _LIST_FROM:
+        wanted = set(names)
+        planes, endpoints = _results(run_all(lambda resource: client.list(resource)[0], [CONTROL_PLANES, CONTROL_PLANE_ENDPOINTS], workers))
+        return World(
+            {item["metadata"]["name"]: item for item in planes if item["metadata"]["name"] in wanted},
+            {item["metadata"]["name"]: item for item in endpoints},
+        )
+    reads = [(CONTROL_PLANES, name) for name in names] + [(CONTROL_PLANE_ENDPOINTS, _contract.endpoint_name(name)) for name in names]
+    found = _results(run_all(lambda read: _get(client, *read), reads, workers))
+    here = {(resource.kind, name): obj for (resource, name), obj in zip(reads, found) if obj is not None}
+    return World(
+        {name: obj for (kind, name), obj in here.items() if kind == CONTROL_PLANES.kind},
+        {name: obj for (kind, name), obj in here.items() if kind == CONTROL_PLANE_ENDPOINTS.kind},
+    )
+
+
+def _get(client: Client, resource: _contract.Resource, name: str) -> Json | None:
+    try:
+        return client.get(resource, name)
+    except NotFound:
+        return None
+
+
+def _results(results: t.Sequence[t.Union[t.Any, KplaneError]]) -> list[t.Any]:
+    for result in results:
+        if isinstance(result, KplaneError):
+            raise result
+    return list(results)
+
+
+# Planning
+
+
+def plan_present(declared: Declared, world: World, addresses: Addresses) -> Step:
+    """What makes the VCP as it was declared."""
+    name = declared.name
+    live = world.control_planes.get(name)
+    endpoint = world.endpoints.get(_contract.endpoint_name(name))
+    create_endpoint = _new_endpoint(declared, addresses) if endpoint is None else None
+    patch_endpoint = (patch_for(endpoint, declared.address()) or None) if endpoint is not None else None
+    if live is None:
+        body = _new_control_plane(declared)
+        after = _view(body, create_endpoint or endpoint)
+        return Step(name, "created", create_endpoint, patch_endpoint, create=body, before=None, after=after)
+    patch = patch_for(live, declared.control_plane()) or None
+    drift = tuple(_drift(declared, live))
+    if not (patch or create_endpoint or patch_endpoint):
+        return Step(name, "unchanged", drift=drift)
+    before: Json = {}
+    after = {}
+    for key, part, obj in (("control_plane", patch, live), ("endpoint", patch_endpoint, endpoint)):
+        if part:
+            before[key], after[key] = select(obj, part), part
+    if create_endpoint:
+        after["endpoint"] = {"spec": create_endpoint["spec"]}
+    return Step(name, "updated", create_endpoint, patch_endpoint, patch=patch, drift=drift, before=before, after=after)
+
+
+def plan_absent(declared: Declared, world: World) -> Step:
+    """What takes the VCP away."""
+    name = declared.name
+    live = world.control_planes.get(name)
+    endpoint = world.endpoints.get(_contract.endpoint_name(name))
+    if live is None:
+        if endpoint is None:
+            return Step(name, "unchanged")
+        return Step(name, "deleted", delete_endpoint=True, before={"endpoint": {"spec": endpoint.get("spec")}})
+    policy = Declared(name, deletion_policy=declared.deletion_policy).control_plane()
+    return Step(
+        name,
+        "deleted",
+        patch=patch_for(live, policy) or None,
+        delete_uid=live["metadata"]["uid"],
+        delete_endpoint=endpoint is not None,
+        before=_view(live, endpoint),
+    )
+
+
+def _new_endpoint(declared: Declared, addresses: Addresses) -> Json:
+    metadata: Json = {"name": _contract.endpoint_name(declared.name), "labels": {_contract.MANAGED_BY_LABEL: _contract.FIELD_MANAGER}}
+    spec = dict(declared.address().get("spec") or {})
+    if "endpoint" not in spec:
+        internal, external = addresses(declared.cluster_path or declared.name)
+        spec = {"endpoint": internal, "externalEndpoint": external, **spec}
+        metadata["annotations"] = {_contract.DEFAULT_ENDPOINT_ANNOTATION: "true"}
+    return {"apiVersion": _contract.GROUP_VERSION, "kind": CONTROL_PLANE_ENDPOINTS.kind, "metadata": metadata, "spec": spec}
+
+
+def _new_control_plane(declared: Declared) -> Json:
+    labels = {_contract.MANAGED_BY_LABEL: _contract.FIELD_MANAGER, **{key: value for key, value in (declared.labels or {}).items() if value is not None}}
+    annotations = {key: value for key, value in (declared.annotations or {}).items() if value is not None}
+    if declared.reattach is not None:
+        annotations[REATTACH_ANNOTATION] = declared.reattach
+    metadata: Json = {"name": declared.name, "labels": labels}
+    if annotations:
+        metadata["annotations"] = annotations
+    spec: Json = {
+        "classRef": {"name": declared.class_name if declared.class_name is not None else _contract.DEFAULT_CLASS},
+        "endpointRef": {"name": _contract.endpoint_name(declared.name)},
+        "mode": "Virtual",
+        "virtual": {"clusterPath": declared.cluster_path or declared.name},
+    }
+    if declared.deletion_policy is not None:
+        spec["deletionPolicy"] = declared.deletion_policy
+    return {"apiVersion": _contract.GROUP_VERSION, "kind": CONTROL_PLANES.kind, "metadata": metadata, "spec": spec}
+
+
+def _drift(declared: Declared, live: Json) -> t.Iterator[Json]:
+    path = ((live.get("spec") or {}).get("virtual") or {}).get("clusterPath") or declared.name
+    if declared.cluster_path is not None and declared.cluster_path != path:
+        yield {"option": "cluster_path", "found": path, "declared": declared.cluster_path}
+
+
+def _view(control_plane: Json, endpoint: Json | None) -> Json:
+    metadata = control_plane.get("metadata") or {}
+    view: Json = {"control_plane": {"spec": control_plane.get("spec")}}
+    for key in ("labels", "annotations"):
+        if metadata.get(key):
+            view["control_plane"].setdefault("metadata", {})[key] = metadata[key]
+    if endpoint is not None:
+        view["endpoint"] = {"spec": endpoint.get("spec")}
+    return view
+
+
+# Doing
+
+
+def apply(client: Client, step: Step, dry_run: bool = False) -> Json | None:
+    """Write what ``step`` says; the ControlPlane as the server has it then, if it was written."""
+    if step.create_endpoint is not None:
+        try:
+            client.create(CONTROL_PLANE_ENDPOINTS, step.create_endpoint, dry_run=dry_run)
+        except AlreadyExists:
+            # Somebody else made it since we looked; the next run compares with it.
+            pass
+    if step.patch_endpoint:
+        client.patch(CONTROL_PLANE_ENDPOINTS, _contract.endpoint_name(step.name), step.patch_endpoint, dry_run=dry_run)
+    if step.create is not None:
+        return client.create(CONTROL_PLANES, step.create, dry_run=dry_run)
+    written = client.patch(CONTROL_PLANES, step.name, step.patch, dry_run=dry_run) if step.patch else None
+    if step.delete_uid:
+        try:
+            client.delete(CONTROL_PLANES, step.name, uid=step.delete_uid, dry_run=dry_run)
+        except NotFound:
+            return None
+    return written
+
+
+def delete_endpoint(client: Client, step: Step, dry_run: bool = False) -> None:
+    """Take the endpoint of a deleted VCP away."""
+    try:
+        client.delete(CONTROL_PLANE_ENDPOINTS, _contract.endpoint_name(step.name), dry_run=dry_run)
+    except NotFound:
+        pass
+
+
+def readiness(name: str, obj: Json | None) -> Verdict:
+    """Whether a VCP serves its API: true, not yet, or an error if that cannot come any more."""
+    if obj is None:
+        return WaitFailed(f"{name} was deleted while it was waited for")
+    generation = (obj.get("metadata") or {}).get("generation") or 0
+    observed = (obj.get("status") or {}).get("observedGeneration")
+    if observed is not None and observed < generation:
+        return None
+    accepted, ready = condition(obj, "Accepted"), condition(obj, "Ready")
+    for entry in (accepted, ready):
+        if entry.get("observedGeneration") is not None and entry["observedGeneration"] < generation:
+            return None
+    if ready.get("status") == "True":
+        return True
+    if accepted.get("status") == "False" or ready.get("reason") in _TERMINAL_REASONS:
+        return WaitFailed(f"{name} cannot become ready. {describe(obj)}")
+    return None
+
+
+def gone(unused_name: str, obj: Json | None) -> Verdict:
+    """Whether a deleted VCP is away."""
+    return obj is None
+
+
+def wait_ready(client: Client, names: t.Sequence[str], timeout: float) -> t.Tuple[dict[str, Json | None], dict[str, KplaneError]]:
+    """Wait until every VCP is ready."""
+    outcome = wait_for(client, CONTROL_PLANES, names, readiness, timeout, "ready")
+    return outcome.objects, outcome.errors
+
+
+def wait_gone(client: Client, names: t.Sequence[str], timeout: float) -> dict[str, KplaneError]:
+    """Wait until no VCP of ``names`` is left."""
+    return wait_for(client, CONTROL_PLANES, names, gone, timeout, "deleted").errors
+
+
+# Results
+
+
+def summary(obj: Json, endpoint: Json | None = None) -> Json:
+    """A VCP as modules return it."""
+    metadata, spec, status = obj.get("metadata") or {}, obj.get("spec") or {}, obj.get("status") or {}
+    ready = condition(obj, "Ready")
+    address = (endpoint or {}).get("spec") or {}
+    created = str(metadata.get("creationTimestamp") or "")
+    name = str(metadata.get("name") or "")
+    return {
+        "name": name,
+        "class": (spec.get("classRef") or {}).get("name") or "",
+        "mode": spec.get("mode") or "Virtual",
+        "ready": ready.get("status") == "True",
+        "reason": ready.get("reason") or "",
+        "message": ready.get("message") or "",
+        "deleting": bool(metadata.get("deletionTimestamp")),
+        "deletion_policy": spec.get("deletionPolicy") or "",
+        "cluster_path": (spec.get("virtual") or {}).get("clusterPath") or name,
+        "endpoint": status.get("endpoint") or address.get("endpoint") or "",
+        "external_endpoint": address.get("externalEndpoint") or "",
+        "context": _contract.vcp_context(name),
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+        "uid": metadata.get("uid") or "",
+        "created": created,
+        "age_seconds": age(created),
+    }
+
+
+def age(timestamp: str) -> int:
+    """Whole seconds since an RFC 3339 time of the API server."""
+    try:
+        then = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return 0
+    return max(0, int((datetime.now(timezone.utc) - then).total_seconds()))

@@ -1,0 +1,332 @@
+#!/usr/bin/python
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kplane_management_plane
+short_description: Manage a kplane management plane
+description:
+  - Brings a management plane of virtual control planes (VCPs) up, stops it, or takes it away.
+  - For the provider V(embedded) it starts, finds and stops the server C(kplane-server) of the user.
+extends_documentation_fragment:
+  - kplane.core._attributes
+  - kplane.core._plane
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details:
+      - Not with O(recreate=always).
+options:
+  state:
+    description:
+      - V(present) makes sure that the management plane is there and answers.
+      - V(stopped) makes sure that it does not run. Its data is kept.
+      - V(absent) takes it away B(with all of its virtual control planes and their data).
+    type: str
+    choices: [present, stopped, absent]
+    default: present
+  port:
+    description:
+      - The TCP port of the API.
+      - If it is not given, a new management plane takes V(8443), or the next free port, and keeps it from then on.
+    type: int
+  host:
+    description:
+      - The address that an V(embedded) server listens on.
+      - If it is not given, a new one listens on V(127.0.0.1) only. V(0.0.0.0) stands for every address of the host.
+    type: str
+  advertise_addresses:
+    description:
+      - Names and addresses that clients reach an V(embedded) server by, besides the loopback address and the host's own name.
+        The certificate of the server names them, and the first one is what kubeconfigs contain.
+    type: list
+    elements: str
+  executable:
+    description:
+      - The C(kplane-server) to use.
+      - If it is not given, it is looked for beside the Python interpreter of the task, in the user's installation
+        (C(${XDG_DATA_HOME:-~/.local/share}/kplane-server/venv)) and on E(PATH).
+    type: path
+  require_executable:
+    description:
+      - If V(false) and the program that makes the management plane is not installed, the module ends without a failure and without
+        doing anything, and RV(missing) says what is missing. The role P(kplane.core.management_plane#role) then installs it.
+    type: bool
+    default: true
+  recreate:
+    description:
+      - What to do when the management plane is there but differs from what was declared in a way that it cannot take on while it runs.
+      - V(never) leaves it as it is, warns, and returns the differences as RV(drift).
+      - V(options-changed) makes it anew with what was declared.
+      - V(always) makes it anew in each run.
+      - An V(embedded) management plane is restarted for this and keeps its data.
+    type: str
+    choices: [never, options-changed, always]
+    default: never
+  remember:
+    description:
+      - Whether the kplane configuration file remembers the provider and the name, so that later commands reach the same management
+        plane. With O(state=absent) what was remembered is forgotten.
+    type: bool
+    default: true
+  wait_timeout:
+    description: How many seconds the management plane may take until its API answers.
+    type: float
+    default: 60
+seealso:
+  - module: kplane.core.kplane_management_plane_info
+  - module: kplane.core.kplane_vcp
+author:
+  - kplane.core contributors (@kplane-dev)
+"""
+
+EXAMPLES = r"""
+---
+- name: Bring the management plane up
+  kplane.core.kplane_management_plane:
+    state: present
+
+- name: Bring one up that other hosts can reach
+  kplane.core.kplane_management_plane:
+    provider: embedded
+    cluster_name: team
+    host: 0.0.0.0
+    port: 9443
+    advertise_addresses:
+      - kplane.example.com
+    recreate: options-changed
+
+- name: Take it away with everything in it
+  kplane.core.kplane_management_plane:
+    state: absent
+"""
+
+RETURN = r"""
+plane:
+  description: The management plane, or none if there is none.
+  returned: success
+  type: dict
+  sample:
+    provider: embedded
+    name: kplane-management
+    context: embedded-kplane-management
+    running: true
+    server: https://127.0.0.1:8443
+    host: 127.0.0.1
+    port: 8443
+    version: v1.34.2
+    kubeconfig: /home/jo/.local/share/kplane/kplane-management/admin.kubeconfig
+    data_dir: /home/jo/.local/share/kplane/kplane-management
+  contains:
+    provider:
+      description: The provider.
+      returned: success
+      type: str
+    name:
+      description: The name of the management plane.
+      returned: success
+      type: str
+    context:
+      description: The name of its kubeconfig context.
+      returned: success
+      type: str
+    running:
+      description: Whether its API answers.
+      returned: success
+      type: bool
+    server:
+      description: The address of its API.
+      returned: success
+      type: str
+    host:
+      description: The host in that address.
+      returned: success
+      type: str
+    port:
+      description: The port in that address.
+      returned: success
+      type: int
+    version:
+      description: The Kubernetes version of its API.
+      returned: success
+      type: str
+    kubeconfig:
+      description: The file with the administrator's credential.
+      returned: success
+      type: str
+    data_dir:
+      description: Where an V(embedded) management plane keeps its data.
+      returned: success
+      type: str
+provider:
+  description: The provider that was used.
+  returned: success
+  type: str
+  sample: embedded
+provider_reason:
+  description: Why this provider was used.
+  returned: success
+  type: str
+  sample: it was asked for
+action:
+  description: What was done, or would be done in check mode.
+  returned: success
+  type: str
+  sample: created
+  choices: [none, created, started, recreated, stopped, deleted]
+drift:
+  description: What was declared but is otherwise, and was left so because of O(recreate=never).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - option: port
+      found: 8443
+      declared: 9443
+missing:
+  description: What has to be installed first; empty if nothing has to.
+  returned: success
+  type: str
+  sample: ""
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.kplane.core.plugins.module_utils import _argspec, _config, _module, _plane
+from ansible_collections.kplane.core.plugins.module_utils._contract import DEFAULT_CLUSTER_NAME
+from ansible_collections.kplane.core.plugins.module_utils._providers.base import Drift, Options, Plane
+
+
+class Plan(t.NamedTuple):
+    """What has to be done."""
+
+    action: str
+    drift: t.Tuple[Drift, ...] = ()
+
+
+def plan(state: str, recreate: str, plane: Plane | None, drift: t.Sequence[Drift]) -> Plan:
+    """Compare what is with what was asked for."""
+    if state == "absent":
+        return Plan("none" if plane is None else "deleted")
+    if state == "stopped":
+        return Plan("stopped" if plane is not None and plane.running else "none")
+    if plane is None:
+        return Plan("created")
+    if recreate == "always" or (recreate == "options-changed" and drift):
+        return Plan("recreated")
+    # One that does not run takes its options on when it starts, all but its port: kubeconfigs name that.
+    return Plan("none" if plane.running else "started", tuple(drift))
+
+
+def act(action: str, chosen: _plane.Chosen, options: Options) -> Plane | None:
+    """Do it."""
+    driver = chosen.driver
+    if action in ("created", "started"):
+        return driver.create(options)
+    if action == "recreated":
+        return driver.recreate(options)
+    if action == "deleted":
+        driver.delete()
+        return None
+    if action == "stopped":
+        driver.stop()
+    return driver.find()
+
+
+def _remembered(chosen: _plane.Chosen, plane: Plane) -> _config.Document:
+    """The fields of the profile that lead back to ``plane``; only the ones that differ from what they would be anyway."""
+    fields: _config.Document = {"provider": plane.provider}
+    if plane.name != DEFAULT_CLUSTER_NAME or "clusterName" in chosen.profile.said:
+        fields["clusterName"] = plane.name
+    section = chosen.driver.remembered(plane)
+    if section or plane.provider in chosen.profile.said:
+        fields[plane.provider] = section
+    return fields
+
+
+def update_config(module: AnsibleModule, chosen: _plane.Chosen, plane: Plane | None) -> bool:
+    """Let the configuration file remember, or forget, the management plane."""
+    profile = chosen.profile.name
+    if plane is not None:
+        fields = _remembered(chosen, plane)
+        before, after = chosen.config.change(lambda document: _config.remember(document, profile, fields), dry_run=module.check_mode)
+        return before != after
+    if module.params["state"] != "absent" or chosen.profile.cluster_name != chosen.driver.name:
+        return False
+    before, after = chosen.config.change(lambda document: _config.forget(document, profile), dry_run=module.check_mode)
+    if not module.check_mode and after == _config.new_document():
+        chosen.config.tidy()
+    return before != after
+
+
+def work(module: AnsibleModule) -> _module.Result:
+    """Compare, act, remember."""
+    params = module.params
+    state = params["state"]
+    chosen = _plane.choose(params)
+    options = Options(params["port"], params["host"], tuple(params["advertise_addresses"] or ()), params["wait_timeout"])
+    found = chosen.driver.find()
+    drift = chosen.driver.drift(found, options) if found is not None and state == "present" else []
+    todo = plan(state, params["recreate"], found, drift)
+    missing = chosen.driver.missing() if todo.action not in ("none", "deleted") else ""
+    result: _module.Result = {
+        "changed": todo.action != "none",
+        "plane": found.summary() if found else None,
+        "provider": chosen.driver.provider,
+        "provider_reason": chosen.reason,
+        "action": todo.action,
+        "drift": [entry._asdict() for entry in todo.drift],
+        "missing": missing,
+    }
+    if missing and not params["require_executable"] and not module.check_mode:
+        return {**result, "changed": False, "action": "none"}
+    after = found
+    if not module.check_mode:
+        after = act(todo.action, chosen, options) if todo.action != "none" else found
+        result["plane"] = after.summary() if after else None
+    if params["remember"] and (state != "stopped"):
+        expected = after or Plane(chosen.driver.provider, chosen.driver.name, chosen.driver.context, True)
+        result["changed"] |= update_config(module, chosen, None if state == "absent" else expected)
+    for entry in todo.drift:
+        module.warn(f"The management plane {chosen.driver.name} was left as it is: {entry.text()}. Set recreate to options-changed to change it.")
+    return _module.with_diff(module, result, _difference(todo.action, found, after, options, chosen))
+
+
+def _difference(action: str, before: Plane | None, after: Plane | None, options: Options, chosen: _plane.Chosen) -> _module.Result:
+    if action == "none":
+        return {}
+    expected: _module.Result = {}
+    if action != "deleted":
+        expected = after.summary() if after else {"provider": chosen.driver.provider, "name": chosen.driver.name}
+        expected["running"] = action != "stopped"
+        expected.update({key: value for key, value in (("port", options.port), ("host", options.host)) if value is not None})
+    return {"before": before.summary() if before else {}, "after": expected}
+
+
+def main() -> None:
+    spec: _argspec.ArgumentSpec = {
+        "state": {"type": "str", "choices": ["present", "stopped", "absent"], "default": "present"},
+        "port": {"type": "int"},
+        "host": {"type": "str"},
+        "advertise_addresses": {"type": "list", "elements": "str"},
+        "executable": {"type": "path"},
+        "require_executable": {"type": "bool", "default": True},
+        "recreate": {"type": "str", "choices": ["never", "options-changed", "always"], "default": "never"},
+        "remember": {"type": "bool", "default": True},
+        "wait_timeout": {"type": "float", "default": 60.0},
+        **_argspec.PLANE,
+    }
+    _module.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+
+
+if __name__ == "__main__":
+    main()
