@@ -13,6 +13,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
@@ -133,6 +134,12 @@ def shared_objects() -> list[Document]:
     for name, schema in flow_control["schemas"].items():
         objects.append(_flow_control("FlowSchema", name, _flow_schema(schema)))
     return objects
+
+
+@lru_cache(maxsize=1)
+def default_cluster_roles() -> frozenset[str]:
+    """The names of the ClusterRoles that every control plane starts with."""
+    return frozenset(item["metadata"]["name"] for item in json.loads(_read("rbac.json")) if item["kind"] == "ClusterRole")
 
 
 def root_objects() -> list[Document]:

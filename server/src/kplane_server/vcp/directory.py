@@ -90,9 +90,10 @@ class Directory:
 
     # -- the table of states: (none) → ACTIVE ⇄ RETAINED, ACTIVE → WIPING → (none)
 
-    async def create(self, name: str, uid: str, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+    async def create(self, name: str, uid: str, mutations: Sequence[Mutation] = (), *, created: int | None = None) -> VcpRecord:
         """Make a control plane, with ``mutations`` in the same commit. Raises ValueError if the name is served already."""
-        return await self.store.create_vcp(name, uid, created=int(self._clock()), mutations=mutations)
+        moment = int(self._clock()) if created is None else created
+        return await self.store.create_vcp(name, uid, created=moment, mutations=mutations)
 
     async def retain(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:
         """Stop serving a control plane, and keep its data."""

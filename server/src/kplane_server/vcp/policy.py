@@ -39,7 +39,7 @@ class GuardedAdmission:
     async def admit(self, attributes: Attributes) -> None:
         if self._chain.mutates(attributes):
             await self._chain.admit(attributes)
-        if _creates_control_plane(attributes):
+        if attributes.object is not None and _creates_control_plane(attributes):
             # From its first moment, so that no deletion can overtake the operator.
             metadata = attributes.object["metadata"]
             finalizers = metadata.get("finalizers") or []

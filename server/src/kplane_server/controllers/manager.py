@@ -1,0 +1,52 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All controllers of a server, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from kplane_server.controllers.dispatcher import Dispatcher
+from kplane_server.controllers.namespaces import NamespaceController, NamespacePurger
+from kplane_server.controllers.operator import Operator
+from kplane_server.controllers.runtime import Controller
+from kplane_server.vcp.directory import Directory
+
+
+class Controllers:
+    """What the composition root starts and stops."""
+
+    def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
+        self.dispatcher = Dispatcher(directory.store, controllers(directory, clock))
+
+    async def start(self) -> None:
+        """Begin to work. Returns at once."""
+        await self.dispatcher.start()
+
+    async def stop(self) -> None:
+        """End all work; what was begun is found again at the next start."""
+        await self.dispatcher.stop()
+
+    def healthy(self) -> str | None:
+        """None, or why the controllers do not work."""
+        return self.dispatcher.healthy()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing left to do now."""
+        return self.dispatcher.idle
+
+    def statistics(self) -> dict[str, int]:
+        """Figures for /metrics: ``<controller>.depth|reconciled|failures``."""
+        return self.dispatcher.statistics()
+
+
+def controllers(directory: Directory, clock: Callable[[], float] = time.time) -> list[Controller]:
+    """One of each."""
+    purger = NamespacePurger(directory.store, clock)
+    return [
+        Operator(directory, purger, clock),
+        NamespaceController(directory, purger, clock),
+    ]

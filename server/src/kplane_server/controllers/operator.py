@@ -1,0 +1,396 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operator: makes a virtual control plane of each ControlPlane, keeps its credentials and conditions true, and takes it apart.
+
+Everything for a new control plane is one commit: its record, its endpoint, its management namespace, its kubeconfig Secret, the status.
+So there is no half-made one; every other step compares what is there with what should be, and may be repeated at any time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from typing import Any, Final, NamedTuple
+
+from kplane_server.controllers import credentials, documents
+from kplane_server.controllers.namespaces import NamespacePurger
+from kplane_server.controllers.provisioning import NAMESPACES, Draft, Provisioner, planned_record
+from kplane_server.controllers.resolution import Endpoints, Refusal, terms
+from kplane_server.controllers.runtime import WorkQueue
+from kplane_server.controllers.teardown import Teardown
+from kplane_server.model import timestamps
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, Scope
+from kplane_server.registry import codec
+from kplane_server.storage.api import Event, EventType, Mutation, RevisionMismatch, Stored, VcpRecord, VcpState
+from kplane_server.vcp import contract
+from kplane_server.vcp.directory import Directory
+
+Document = dict[str, Any]
+
+#: How many ControlPlanes a walk over all of them reads at a time.
+WALK_PAGE: Final = 200
+#: How often the ends of tokens are looked at, at most and at least (seconds).
+SWEEP_BOUNDS: Final = (60.0, 6 * 3600.0)
+#: How long changes of the list of retained control planes are gathered before it is written (seconds).
+RETAINED_PAUSE: Final = 1.0
+
+
+class Lost(NamedTuple):
+    """A ControlPlane that is gone without the operator's doing (its finalizer was taken away): its data is retained."""
+
+    name: str
+    path: str
+    uid: str
+
+
+class ClassChanged(NamedTuple):
+    """A ControlPlaneClass whose ControlPlanes must be judged again."""
+
+    name: str
+
+
+class Wipe(NamedTuple):
+    """A destroyed control plane whose ControlPlane is gone already."""
+
+    uid: str
+
+
+SWEEP: Final = ("sweep",)
+RETAINED: Final = ("retained",)
+
+
+class Operator:
+    """The controller of ControlPlanes. Keys are their names, and the tuples above."""
+
+    name = "controlplane"
+    resources: frozenset[ResourceId] | None = frozenset(
+        {contract.CONTROL_PLANES, contract.CLASSES, contract.ENDPOINTS, credentials.SECRETS, NAMESPACES}
+    )
+    concurrency = 64
+
+    def __init__(self, directory: Directory, purger: NamespacePurger, clock: Callable[[], float] = time.time) -> None:
+        self._directory = directory
+        self._store = directory.store
+        self._clock = clock
+        self._provisioner = Provisioner(directory.store, directory.plane, clock)
+        self._teardown = Teardown(directory, purger, clock)
+        self._queue: WorkQueue | None = None
+        #: Our own last write of an object, by the bytes after its revision: its event needs no second look.
+        self._mine: dict[ObjectKey, bytes] = {}
+        #: Explicit endpointRefs: endpoint → ControlPlanes. The default endpoint's name tells whose it is.
+        self._by_endpoint: dict[str, set[str]] = {}
+        self._endpoint_of: dict[str, str] = {}
+        #: ControlPlanes that wait for a path that another one has.
+        self._blocked: dict[str, set[str]] = {}
+
+    def attach(self, queue: WorkQueue) -> None:
+        self._queue = queue
+
+    # -- events to keys
+
+    def observe(self, event: Event) -> Iterable[Hashable]:
+        key = event.key
+        if key.vcp != ROOT_VCP_ID:
+            return ()
+        if self._mine and (tail := self._mine.get(key)) is not None:
+            del self._mine[key]
+            if event.type is not EventType.DELETED and event.value.endswith(tail):
+                return ()
+        return _OBSERVERS[key.resource](self, event)
+
+    def _control_plane_changed(self, event: Event) -> Iterable[Hashable]:
+        if event.type is not EventType.DELETED:
+            return (event.key.name,)
+        document = codec.decode(event.value)
+        path = contract.cluster_path(document)
+        self._index(event.key.name, "")
+        return (*self._blocked.pop(path, ()), Lost(event.key.name, path, contract.incarnation(document)))
+
+    def _class_changed(self, event: Event) -> Iterable[Hashable]:
+        return (ClassChanged(event.key.name),)
+
+    def _endpoint_changed(self, event: Event) -> Iterable[Hashable]:
+        name = event.key.name
+        return {*self._by_endpoint.get(name, ()), name.removesuffix("-endpoint")}
+
+    def _secret_changed(self, event: Event) -> Iterable[Hashable]:
+        key = event.key
+        if event.type is EventType.ADDED or not key.namespace.startswith(contract.NAMESPACE_PREFIX):
+            return ()
+        name = key.name.removeprefix("controlplane-").removesuffix("-kubeconfig")
+        return (name,) if key == credentials.secret_key(name) else ()
+
+    def _namespace_changed(self, event: Event) -> Iterable[Hashable]:
+        if event.type is not EventType.DELETED or not event.key.name.startswith(contract.NAMESPACE_PREFIX):
+            return ()
+        name = (codec.decode(event.value)["metadata"].get("labels") or {}).get(contract.NAME_LABEL)
+        return (name,) if name else ()
+
+    async def resync(self) -> AsyncIterator[Hashable]:
+        self._mine.clear()
+        owned: set[str] = set()
+        records = self._store.vcps(VcpState.ACTIVE)  # before the walk: whose ControlPlane it does not meet, has none
+        async for _, document in self._walk():
+            owned.add(contract.incarnation(document))
+            yield document["metadata"]["name"]
+        for record in records:
+            if record.id != ROOT_VCP_ID and record.uid not in owned:
+                yield Lost(record.name, record.name, record.uid)
+        for record in self._directory.wiping():
+            if record.uid not in owned:
+                yield Wipe(record.uid)
+        yield RETAINED
+        yield SWEEP
+
+    async def _walk(self) -> AsyncIterator[tuple[Stored, Document]]:
+        after: tuple[str, str] | None = None
+        while True:
+            page = self._store.page(Scope(ROOT_VCP_ID, contract.CONTROL_PLANES), after=after, limit=WALK_PAGE)
+            for stored in page.items:
+                yield stored, codec.decode(stored.value)
+            if not page.more:
+                return
+            after = ("", page.items[-1].key.name)
+
+    # -- keys to work
+
+    async def reconcile(self, key: Hashable) -> float | None:
+        if isinstance(key, str):
+            return await self._control_plane(key)
+        if isinstance(key, ClassChanged):
+            async for _, document in self._walk():
+                if ((document.get("spec") or {}).get("classRef") or {}).get("name") == key.name:
+                    self._enqueue(document["metadata"]["name"])
+        elif isinstance(key, Lost):
+            return await self._lost(key)
+        elif isinstance(key, Wipe):
+            await self._teardown.wipe(key.uid)
+        elif key == SWEEP:
+            return await self._sweep()
+        elif key == RETAINED:
+            return await self._teardown.publish_retained()
+        return None
+
+    def _enqueue(self, key: Hashable, after: float = 0.0) -> None:
+        if self._queue is not None:
+            if after:
+                self._queue.add_after(key, after)
+            else:
+                self._queue.add(key)
+
+    async def _control_plane(self, name: str) -> float | None:
+        stored = self._store.get(contract.root_key(contract.CONTROL_PLANES, name))
+        if stored is None:
+            return None
+        document: Document = codec.decode(stored.value)
+        metadata = document["metadata"]
+        self._index(name, ((document.get("spec") or {}).get("endpointRef") or {}).get("name") or "")
+        klass = self._class_of(document)
+        if "deletionTimestamp" in metadata:
+            again = await self._teardown.run(stored, document, klass)
+            if self._teardown.retained_changed:
+                self._teardown.retained_changed = False
+                self._enqueue(RETAINED, RETAINED_PAUSE)
+            return again
+        try:
+            await self._program(stored, document, klass)
+        except Refusal as refusal:
+            await self._refuse(stored, document, refusal)
+            return refusal.retry_after
+        return None
+
+    async def _program(self, stored: Stored, document: Document, klass: Document | None) -> None:
+        now = timestamps.from_epoch(self._clock())
+        agreed = terms(document, klass)
+        record = await self._incarnation(stored, document, agreed.path)
+        if record is None:
+            return  # it took over retained data in a commit of its own, whose event leads back here
+        draft = Draft(document, agreed, record, now)
+        self._provisioner.role(draft)
+        endpoints = self._provisioner.endpoints(draft)
+        self._provisioner.namespace(draft)
+        self._provisioner.secret(draft, self._provisioner.account(draft), endpoints)
+        ready = documents.find_condition(document, "Ready")
+        if self._is_ready(document, endpoints) and contract.FINALIZER in (document["metadata"].get("finalizers") or ()):
+            if not draft.mutations:
+                return
+        else:
+            draft.mutations.append(documents.change(stored, self._ready(document, endpoints, now)))
+            if ready is None or ready["status"] != "True":
+                text = f"the control plane is served at {endpoints.external}"
+                draft.mutations.append(documents.event(ROOT_VCP_ID, document, "Ready", text, now))
+        await self._commit(draft)
+
+    async def _incarnation(self, stored: Stored, document: Document, path: str) -> VcpRecord | None:
+        """The record of the control plane: the one there is, or the plan of a new one. None if it had to be taken over first."""
+        uid = contract.incarnation(document)
+        record = self._store.vcp(path)
+        if record is not None:
+            if record.uid == uid:
+                return record
+            self._blocked.setdefault(path, set()).add(document["metadata"]["name"])
+            raise Refusal("Accepted", "ClusterPathConflict", f'the path "{path}" belongs to another ControlPlane')
+        resting = self._directory.resting(uid)
+        if resting is not None and resting.state is VcpState.WIPING:
+            raise Refusal("Programmed", "Destroying", "the data of this control plane is being destroyed", retry_after=1.0)
+        if resting is None and self._directory.has_retained(path):
+            resting = self._chosen(document, path)
+        if resting is None:
+            return planned_record(path, uid, int(self._clock()))
+        annotations = {**(document["metadata"].get("annotations") or {}), contract.INCARNATION_ANNOTATION: resting.uid}
+        document["metadata"]["annotations"] = annotations
+        await self._directory.reattach(resting.id, [documents.change(stored, document)])
+        self._enqueue(RETAINED, RETAINED_PAUSE)
+        return None
+
+    def _chosen(self, document: Document, path: str) -> VcpRecord | None:
+        """Which retained incarnation of ``path`` the ControlPlane takes over, by its annotation. None: it starts empty."""
+        choice = (document["metadata"].get("annotations") or {}).get(contract.REATTACH_ANNOTATION)
+        kept = self._directory.retained(path)
+        if choice == "false":
+            return None
+        if choice == "true" and len(kept) == 1:
+            return kept[0]
+        if choice not in (None, "true"):
+            found = next((record for record in kept if record.uid == choice), None)
+            if found is not None:
+                return found
+        uids = ", ".join(f'"{record.uid}" (of {timestamps.from_epoch(record.created)})' for record in kept[-10:])
+        values = '"true", ' if len(kept) == 1 else ""
+        text = (
+            f'data of an earlier control plane "{path}" is retained. Set annotation {contract.REATTACH_ANNOTATION} to {values}'
+            f'or to the uid of one, to take it over: {uids}; or to "false", to start empty and leave it'
+        )
+        reason = "RetainedDataExists" if choice in (None, "true") else "RetainedDataNotFound"
+        raise Refusal("Accepted", reason, text)
+
+    # -- outcomes
+
+    def _ready(self, document: Document, endpoints: Endpoints, now: str) -> Document:
+        metadata = document["metadata"]
+        finalizers = metadata.get("finalizers") or []
+        if contract.FINALIZER not in finalizers:
+            metadata["finalizers"] = [*finalizers, contract.FINALIZER]
+        name, generation = metadata["name"], metadata.get("generation", 1)
+        conditions = [
+            documents.condition("Accepted", True, "Accepted", "the control plane is acceptable"),
+            documents.condition("Programmed", True, "Programmed", "the control plane and its kubeconfig are set up"),
+            documents.condition("Ready", True, "Reconciled", "the control plane is served"),
+        ]
+        old = (document.get("status") or {}).get("conditions")
+        document["status"] = {
+            "endpoint": endpoints.external,
+            "kubeconfigSecretRef": {"name": contract.kubeconfig_secret(name), "namespace": contract.management_namespace(name)},
+            "observedGeneration": generation,
+            "conditions": documents.with_conditions(old, conditions, generation, now),
+        }
+        return document
+
+    def _is_ready(self, document: Document, endpoints: Endpoints) -> bool:
+        """Whether the status says all that :meth:`_ready` would."""
+        status, generation = document.get("status") or {}, document["metadata"].get("generation", 1)
+        found = {c["type"]: c for c in status.get("conditions") or ()}
+        return (
+            status.get("endpoint") == endpoints.external
+            and status.get("observedGeneration") == generation
+            and "kubeconfigSecretRef" in status
+            and all(kind in found and found[kind]["status"] == "True" for kind in ("Accepted", "Programmed", "Ready"))
+        )
+
+    async def _commit(self, draft: Draft) -> None:
+        self._expect(draft.mutations)
+        try:
+            if draft.fresh:
+                await self._make(draft)
+            else:
+                await self._store.commit(draft.mutations)
+        except BaseException:
+            for mutation in draft.mutations:
+                self._mine.pop(mutation.key, None)
+            raise
+
+    async def _make(self, draft: Draft) -> None:
+        try:
+            await self._directory.create(draft.terms.path, draft.record.uid, draft.mutations, created=draft.record.created)
+        except ValueError as error:
+            # Another ControlPlane was faster; the next look finds its record.
+            key = contract.root_key(contract.CONTROL_PLANES, draft.name)
+            raise RevisionMismatch(key, 0, 0) from error
+
+    def _expect(self, mutations: list[Mutation]) -> None:
+        for mutation in mutations:
+            if mutation.key.vcp == ROOT_VCP_ID and self.resources is not None and mutation.key.resource in self.resources:
+                self._mine[mutation.key] = mutation.draft.tail
+
+    async def _refuse(self, stored: Stored, document: Document, refusal: Refusal) -> None:
+        """Write why not. What was set up before goes on being served, and stays in the status (kplane defect O12)."""
+        now, generation = timestamps.from_epoch(self._clock()), document["metadata"].get("generation", 1)
+        old = {c["type"]: c for c in (document.get("status") or {}).get("conditions") or ()}
+        verdicts = [documents.condition(refusal.condition, False, refusal.reason, refusal.message)]
+        if refusal.condition == "Programmed":
+            verdicts.insert(0, documents.condition("Accepted", True, "Accepted", "the control plane is acceptable"))
+        elif old.get("Programmed", {}).get("status") != "True":
+            verdicts.append(documents.condition("Programmed", False, "NotAccepted", refusal.message))
+        if old.get("Ready", {}).get("status") != "True":
+            verdicts.append(documents.condition("Ready", False, refusal.reason, refusal.message))
+        status = dict(document.get("status") or {})
+        conditions = documents.with_conditions(status.get("conditions"), verdicts, generation, now)
+        if conditions == status.get("conditions") and status.get("observedGeneration") == generation:
+            return
+        document["status"] = {**status, "observedGeneration": generation, "conditions": conditions}
+        mutations = [documents.change(stored, document)]
+        before = old.get(refusal.condition, {})
+        if (before.get("status"), before.get("reason")) != ("False", refusal.reason):
+            mutations.append(documents.event(ROOT_VCP_ID, document, refusal.reason, refusal.message, now, warning=True))
+        self._expect(mutations)
+        await self._store.commit(mutations)
+
+    async def _lost(self, key: Lost) -> float | None:
+        stored = self._store.get(contract.root_key(contract.CONTROL_PLANES, key.name))
+        if stored is not None and contract.incarnation(codec.decode(stored.value)) == key.uid:
+            return None  # it is there
+        again = await self._teardown.lost(key.name, key.path, key.uid)
+        if self._teardown.retained_changed:
+            self._teardown.retained_changed = False
+            self._enqueue(RETAINED, RETAINED_PAUSE)
+        return again
+
+    async def _sweep(self) -> float:
+        """Look for tokens near their end, in all ControlPlanes, one page at a time (kplane defect O1)."""
+        now, plane = self._clock(), self._directory.plane
+        async for _, document in self._walk():
+            name = document["metadata"]["name"]
+            secret = self._store.get(credentials.secret_key(name))
+            if secret is not None and credentials.near_end(codec.decode(secret.value)["metadata"].get("annotations") or {}, plane, now):
+                self._enqueue(name)
+        return min(max(plane.admin_token_lifetime / 20, SWEEP_BOUNDS[0]), SWEEP_BOUNDS[1])
+
+    # -- what refers to what
+
+    def _class_of(self, document: Document) -> Document | None:
+        name = ((document.get("spec") or {}).get("classRef") or {}).get("name")
+        stored = self._store.get(contract.root_key(contract.CLASSES, name)) if name else None
+        return codec.decode(stored.value) if stored is not None else None
+
+    def _index(self, name: str, endpoint: str) -> None:
+        before = self._endpoint_of.get(name, "")
+        if before == endpoint:
+            return
+        if before:
+            self._by_endpoint[before].discard(name)
+            if not self._by_endpoint[before]:
+                del self._by_endpoint[before]
+            del self._endpoint_of[name]
+        if endpoint:
+            self._endpoint_of[name] = endpoint
+            self._by_endpoint.setdefault(endpoint, set()).add(name)
+
+
+_OBSERVERS: Final[dict[ResourceId, Callable[[Operator, Event], Iterable[Hashable]]]] = {
+    contract.CONTROL_PLANES: Operator._control_plane_changed,
+    contract.CLASSES: Operator._class_changed,
+    contract.ENDPOINTS: Operator._endpoint_changed,
+    credentials.SECRETS: Operator._secret_changed,
+    NAMESPACES: Operator._namespace_changed,
+}
