@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from kplane_server.admission.escalation import EscalationCheck, Guard
 from kplane_server.admission.namespaces import NamespaceLifecycle
 from kplane_server.admission.plugin import Plugin
 from kplane_server.admission.priority import Priority
@@ -52,9 +51,6 @@ async def _finish(pending: Awaitable[None] | None) -> None:
         await pending
 
 
-def default_chain(guard: Guard | None = None, extra: Sequence[Plugin] = ()) -> Chain:
-    """The plug-ins that every control plane has. ``guard``: the escalation rules of its authorizer; ``extra`` come last."""
-    plugins: list[Plugin] = [NamespaceLifecycle(), ServiceAccountAdmission(), Priority(), DefaultTolerationSeconds()]
-    if guard is not None:
-        plugins.append(EscalationCheck(guard))
-    return Chain([*plugins, *extra])
+def default_chain(extra: Sequence[Plugin] = ()) -> Chain:
+    """The plug-ins that every control plane has; ``extra`` come last. RBAC escalation is checked around the chain, by ``access``."""
+    return Chain([NamespaceLifecycle(), ServiceAccountAdmission(), Priority(), DefaultTolerationSeconds(), *extra])

@@ -97,7 +97,9 @@ class ControlPlaneApi:
         self, info: ResourceInfo, namespace: str, name: str, patch: Patch, ctx: RequestContext, subresource: str = ""
     ) -> updating.Written:
         """Patch an object, or one of its sub-resources: (stored, created)."""
-        return await patching.patch(self.registry, info, namespace, name, patch, ctx, subresource)
+        if subresource:
+            return await subresources.patch(self.registry, info, namespace, name, subresource, patch, ctx)
+        return await patching.patch_object(self.registry, info, namespace, name, patch, ctx)
 
     async def delete(
         self, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions, ctx: RequestContext

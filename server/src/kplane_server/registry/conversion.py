@@ -13,6 +13,7 @@ from kplane_server.model.errors import Json
 from kplane_server.registry import codec
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.strategies.conversion import convert
 from kplane_server.storage.api import Stored
 
 
@@ -22,21 +23,14 @@ def read(stored: Stored, info: ResourceInfo) -> Stored:
         return info.present(stored)
     if info.storage_version == (info.group, info.version):
         return stored
-    return Stored(stored.key, stored.revision, _convert_bytes(stored.value, info))
-
-
-def present_value(value: bytes, stored: Stored, info: ResourceInfo) -> bytes:
-    """The same for other bytes of the object (those before a change)."""
-    return read(Stored(stored.key, stored.revision, value), info).value
+    document = convert(codec.decode(stored.value), info.storage_version, info.group_version)
+    return Stored(stored.key, stored.revision, codec.encode(document).at(stored.revision))
 
 
 def to_storage(obj: Json, info: ResourceInfo) -> Json:
     """A document of ``info``'s version in the storage version; ``obj`` itself where they are the same."""
     if info.storage_version == (info.group, info.version):
         return obj
-    stored = str(info.storage_version)
-    return {**obj, "apiVersion": stored}
-
-
-def _convert_bytes(value: bytes, info: ResourceInfo) -> bytes:
-    return codec.with_api_version(value, str(info.storage_version), str(info.group_version))
+    if info.builtin:
+        return convert(obj, info.group_version, info.storage_version)
+    return {**obj, "apiVersion": str(info.storage_version)}

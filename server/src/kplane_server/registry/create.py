@@ -13,6 +13,7 @@ from kplane_server.model.errors import BadRequest, Json, MethodNotAllowed, Servi
 from kplane_server.model.metadata import metadata_causes
 from kplane_server.registry import codec
 from kplane_server.registry.attributes import Operation
+from kplane_server.registry.documents import accept, check_types, complete, own_created, shape_causes
 from kplane_server.registry.generic import Registry, check_namespace, check_type, generate_name, new_uid, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
@@ -25,8 +26,13 @@ CREATE_ATTEMPTS: Final = 8
 _SERVER_FIELDS: Final = ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
-async def create(registry: Registry, info: ResourceInfo, namespace: str, body: Json, ctx: RequestContext, name: str = "") -> Stored:
-    """Create an object. ``body`` becomes the verb's own and is changed. ``name``: the one in the path, where there is one."""
+async def create(
+    registry: Registry, info: ResourceInfo, namespace: str, body: Json, ctx: RequestContext, name: str = "", *, owned: bool = False
+) -> Stored:
+    """Create an object. ``body`` becomes the verb's own and is changed.
+
+    name: the one in the path, where there is one. owned: ``managedFields`` are set already (server-side apply).
+    """
     if not info.stored:
         raise MethodNotAllowed("create is not supported on resources of kind " + f'"{info.resource}"', kind=info.resource, group=info.group)
     check_type(info, body)
@@ -36,6 +42,7 @@ async def create(registry: Registry, info: ResourceInfo, namespace: str, body: J
         raise BadRequest("resourceVersion should not be set on objects to be created")
     if name and metadata.setdefault("name", name) != name:
         raise BadRequest(f"the name of the object ({metadata['name'][:253]}) does not match the name on the URL ({name})")
+    accept(info, body, ctx)
     generated = not metadata.get("name") and metadata.get("generateName")
     pristine = orjson.dumps(body)
     for attempt in range(CREATE_ATTEMPTS):
@@ -43,7 +50,7 @@ async def create(registry: Registry, info: ResourceInfo, namespace: str, body: J
         if generated:
             obj["metadata"]["name"] = generate_name(generated)
         try:
-            return await _attempt(registry, info, namespace, obj, ctx)
+            return await _attempt(registry, info, namespace, obj, ctx, owned)
         except RevisionMismatch as mismatch:
             taken = mismatch.key == registry.key(info, namespace, obj["metadata"]["name"])
             if taken and not generated:
@@ -54,26 +61,29 @@ async def create(registry: Registry, info: ResourceInfo, namespace: str, body: J
     raise ServiceUnavailable(f"what must be created with the object kept changing: {last}", retry_after=1) from last
 
 
-async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: Json, ctx: RequestContext) -> Stored:
+async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: Json, ctx: RequestContext, owned: bool) -> Stored:
     """One run of all the steps. Raises RevisionMismatch when the name, or that of a companion, was taken."""
     strategy = strategy_of(info)
     metadata = obj["metadata"]
     name = metadata.get("name") or ""
     key = registry.key(info, namespace, name)
     sctx = registry.strategy_context(info, namespace, ctx)
-    strategy.default(obj)
     attributes = registry.attributes(Operation.CREATE, info, key, ctx, new=obj)
     if registry.admission.mutates(attributes):
         await registry.admission.admit(attributes)
         if attributes.mutated:
-            strategy.default(obj)
+            complete(info, obj)
+            check_types(info, obj)
+    if not owned:
+        obj = attributes.object = own_created(info, obj, ctx, registry.now())
+    metadata = obj["metadata"]
     for field in _SERVER_FIELDS:
         metadata.pop(field, None)
     metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = registry.now()
     strategy.prepare_for_create(obj, sctx)
     causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
-    reject(info, name, causes or strategy.validate_create(obj, sctx))
+    reject(info, name, causes + (shape_causes(info, obj) or strategy.validate_create(obj, sctx)))
     for text in strategy.warnings(obj):
         ctx.warn(text)
     await registry.admission.validate(attributes)

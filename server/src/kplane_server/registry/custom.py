@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
+
+import orjson
 
 from kplane_server.model.errors import Json
 from kplane_server.model.keys import ResourceId, Scope, VcpId
 from kplane_server.registry import codec
 from kplane_server.registry.catalog import Catalog
-from kplane_server.registry.custom_rows import CustomResourceInfo, rows_of
+from kplane_server.registry.custom_rows import CustomResourceInfo, rows_of, version_priority
 from kplane_server.storage.api import Store
 
 #: Where definitions live.
@@ -30,7 +33,7 @@ class CustomResources:
         self._store = store
         self._seen = -1
         self._catalog = _NONE
-        self._rows: dict[tuple[str, str], tuple[Json, CustomResourceInfo]] = {}
+        self._rows: dict[str, tuple[bytes, tuple[CustomResourceInfo, ...]]] = {}
 
     @property
     def generation(self) -> int:
@@ -47,7 +50,23 @@ class CustomResources:
         return self._catalog
 
     def _rebuild(self) -> None:
-        rows = []
+        """Read all definitions. One whose shape did not change keeps its rows, and with them the revision since when it holds."""
+        known, self._rows = self._rows, {}
+        rows: list[CustomResourceInfo] = []
         for item in self._store.page(Scope(self._vcp, DEFINITIONS)).items:
-            rows.extend(rows_of(codec.decode(item.value), item.revision))
+            crd = codec.decode(item.value)
+            shape = _shape(crd)
+            previous = known.get(item.key.name)
+            kept = previous[1] if previous is not None and previous[0] == shape else tuple(rows_of(crd, item.revision))
+            self._rows[item.key.name] = (shape, kept)
+            rows.extend(kept)
+        rows.sort(key=lambda row: (row.group, version_priority(row.version), row.resource))
         self._catalog = Catalog(rows) if rows else _NONE
+
+
+def _shape(crd: Json) -> bytes:
+    """What of a definition makes its rows."""
+    status = crd.get("status") or {}
+    conditions = [(c.get("type"), c.get("status")) for c in status.get("conditions") or ()]
+    text = orjson.dumps([crd["metadata"].get("uid"), crd["spec"], status.get("acceptedNames"), conditions])
+    return hashlib.blake2b(text, digest_size=16).digest()

@@ -5,28 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
+
+import orjson
 
 from kplane_server.model.errors import Json
 from kplane_server.model.keys import ResourceId
 from kplane_server.model.resources import GroupVersion, GroupVersionKind
 from kplane_server.registry import codec
+from kplane_server.registry.custom_strategy import custom_strategy
 from kplane_server.registry.resource import Column, ResourceInfo, Subresource
+from kplane_server.registry.strategies.base import Strategy
+from kplane_server.registry.strategies.scale import ScalePaths, paths_of
+from kplane_server.schema.defaulting import apply_defaults
+from kplane_server.schema.pruning import prune
+from kplane_server.schema.structural import Schema, compile_resource_schema
 from kplane_server.storage.api import Stored
 
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _SUBRESOURCE_VERBS = ("get", "patch", "update")
-
-
-@dataclass(frozen=True, slots=True)
-class ScalePaths:
-    """Where a custom resource keeps what its ``/scale`` shows, as simple dotted paths."""
-
-    spec_replicas: str
-    status_replicas: str
-    label_selector: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,31 @@ class CustomResourceInfo(ResourceInfo):
     since: int = 0
     scale: ScalePaths | None = None
     selectable: tuple[str, ...] = ()
-    schema_document: Mapping[str, Json] = field(default_factory=dict)
+    schema_text: bytes = b"{}"
     terminating: bool = False
     deprecation: str = ""
+    strategy: Strategy = field(default_factory=Strategy)
+    prefix: bytes = b""
+
+    @property
+    def schema(self) -> Schema:
+        """The compiled schema. Definitions with the same schema share it, also across control planes."""
+        return compiled(self.schema_text)
 
     def present(self, stored: Stored) -> Stored:
-        """A stored object at this row's version."""
-        wanted = f"{self.group}/{self.version}"
-        prefix = f'{{"apiVersion":"{wanted}"'.encode()
-        if stored.value.startswith(prefix):
+        """A stored object at this row's version: pruned and defaulted if it is older than this shape, its apiVersion spliced."""
+        value = stored.value
+        if stored.revision <= self.since:
+            document = codec.decode(value)
+            document["apiVersion"] = f"{self.group}/{self.version}"
+            schema = self.schema
+            apply_defaults(prune(document, schema)[0], schema)
+            return Stored(stored.key, stored.revision, codec.encode(document).at(stored.revision))
+        if value.startswith(self.prefix):
             return stored
-        document = codec.decode(stored.value)
-        return Stored(stored.key, stored.revision, codec.with_api_version(stored.value, document["apiVersion"], wanted))
+        document = codec.decode(value)
+        wanted = f"{self.group}/{self.version}"
+        return Stored(stored.key, stored.revision, codec.with_api_version(value, document["apiVersion"], wanted))
 
 
 def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
@@ -87,9 +100,11 @@ def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
             since=revision,
             scale=_scale((version.get("subresources") or {}).get("scale")),
             selectable=tuple(f["jsonPath"] for f in version.get("selectableFields") or ()),
-            schema_document=(version.get("schema") or {}).get("openAPIV3Schema") or {},
+            schema_text=orjson.dumps(schema_document(crd, version)),
             terminating=_condition(crd, "Terminating"),
             deprecation=_deprecation(group, version, names["kind"]),
+            strategy=custom_strategy(version, namespaced=spec["scope"] == "Namespaced"),
+            prefix=f'{{"apiVersion":"{group}/{version["name"]}"'.encode(),
         )
 
 
@@ -121,7 +136,22 @@ def _subresources(kind: GroupVersionKind, declared: Json) -> dict[str, Subresour
 def _scale(declared: Json) -> ScalePaths | None:
     if not declared:
         return None
-    return ScalePaths(declared["specReplicasPath"], declared["statusReplicasPath"], declared.get("labelSelectorPath") or "")
+    selector = declared.get("labelSelectorPath") or ""
+    return ScalePaths(paths_of(declared["specReplicasPath"]), paths_of(declared["statusReplicasPath"]), paths_of(selector))
+
+
+def schema_document(crd: Json, version: Json) -> Json:
+    """The schema of one version; ``preserveUnknownFields`` opens its root."""
+    document = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    if crd["spec"].get("preserveUnknownFields"):
+        document = {**document, "x-kubernetes-preserve-unknown-fields": True}
+    return document
+
+
+@lru_cache(maxsize=512)
+def compiled(text: bytes) -> Schema:
+    """The schema of a definition's version, from its JSON text."""
+    return compile_resource_schema(orjson.loads(text))
 
 
 def _columns(declared: Json) -> tuple[Column, ...]:

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from kplane_server.registry.builtin_schemas import schema_for
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Strategy
-
-_PLAIN: Final = Strategy()
+from kplane_server.registry.strategies.index import strategy_for
+from kplane_server.schema.structural import Schema
 
 
 def strategy_of(info: ResourceInfo) -> Strategy:
     """The behaviour of a kind."""
-    return _PLAIN
+    return info.strategy if isinstance(info, CustomResourceInfo) else strategy_for(info)
+
+
+def schema_of(info: ResourceInfo) -> Schema:
+    """The shape of a kind's documents at the row's version."""
+    return info.schema if isinstance(info, CustomResourceInfo) else schema_for(info.gvk)

@@ -1,32 +1,59 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sub-resources: documents that show, or change, a part of an object."""
+"""Sub-resources: documents that show, or change, a part of an object. Each is a row: verb → function."""
 
 from __future__ import annotations
 
-from kplane_server.model.errors import Json, MethodNotAllowed, NotFound
-from kplane_server.registry import conversion
-from kplane_server.registry.generic import Registry
-from kplane_server.registry.options import RequestContext
-from kplane_server.registry.resource import ResourceInfo
-from kplane_server.registry.update import Written
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+
+from kplane_server.model.errors import ApiError, BadRequest, Json, MethodNotAllowed, NotFound, ServiceUnavailable
+from kplane_server.model.resources import GroupVersionKind
+from kplane_server.registry import codec, conversion, pods
+from kplane_server.registry.builtin_schemas import schema_for
+from kplane_server.registry.custom_rows import CustomResourceInfo
+from kplane_server.registry.generic import Registry, check_type, reject
+from kplane_server.registry.options import Patch, RequestContext
+from kplane_server.registry.patching import APPLY_PATCH, check_media_type, patch_object, patched
+from kplane_server.registry.resource import ResourceInfo, Subresource
+from kplane_server.registry.strategies.scale import scale_causes, scale_of, with_scale
+from kplane_server.registry.update import Written, change
 from kplane_server.registry.update import update as update_object
 from kplane_server.storage.api import Stored
+
+_SCALE = ("autoscaling", "v1", "Scale")
+#: Sub-resources that only a kubelet, or the thing itself, could answer.
+_CONNECTIONS = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
 
 def get(registry: Registry, info: ResourceInfo, namespace: str, name: str, subresource: str) -> Stored:
     """The document of a sub-resource."""
     _require(info, subresource, "get")
-    return conversion.read(registry.require(info, namespace, name), info)
+    stored = conversion.read(registry.require(info, namespace, name), info)
+    if subresource == "scale":
+        return _scale(info, stored)
+    if subresource in _CONNECTIONS:
+        raise _unreachable(info, name, codec.decode(stored.value))
+    return stored
 
 
 async def create(
     registry: Registry, info: ResourceInfo, namespace: str, name: str, subresource: str, body: Json, ctx: RequestContext
 ) -> Stored:
     """Post to a sub-resource."""
-    _require(info, subresource, "create")
-    raise MethodNotAllowed(f"create of {info.resource}/{subresource}")
+    row = _require(info, subresource, "create")
+    if subresource in _CONNECTIONS:
+        raise _unreachable(info, name, codec.decode(registry.require(info, namespace, name).value))
+    handler = _POSTS.get((info.resource, subresource))
+    if handler is None:
+        raise MethodNotAllowed(
+            f'create is not supported on resources of kind "{info.resource}/{subresource}"', group=info.group, kind=info.resource
+        )
+    check_type(info, body, row.kind)
+    return await handler(registry, info, namespace, name, body, ctx)
 
 
 async def update(
@@ -34,10 +61,61 @@ async def update(
 ) -> Written:
     """Replace the document of a sub-resource."""
     _require(info, subresource, "update")
+    if subresource == "scale":
+        check_type(info, body, _SCALE)
+        return await _rescale(registry, info, namespace, name, ctx, lambda _: body)
     return await update_object(registry, info, namespace, name, body, ctx, subresource)
 
 
-def _require(info: ResourceInfo, subresource: str, verb: str) -> None:
+async def patch(
+    registry: Registry, info: ResourceInfo, namespace: str, name: str, subresource: str, patch: Patch, ctx: RequestContext
+) -> Written:
+    """Patch the document of a sub-resource."""
+    _require(info, subresource, "patch")
+    if subresource != "scale":
+        return await patch_object(registry, info, namespace, name, patch, ctx, subresource)
+    check_media_type(info, patch)
+    if patch.content_type == APPLY_PATCH:  # a Scale has one field that can be applied
+        return await _rescale(registry, info, namespace, name, ctx, lambda scale: {**scale, "spec": patch.document.get("spec") or {}})
+    return await _rescale(registry, info, namespace, name, ctx, lambda scale: patched(scale, patch, schema_for(GroupVersionKind(*_SCALE))))
+
+
+async def _rescale(
+    registry: Registry, info: ResourceInfo, namespace: str, name: str, ctx: RequestContext, wanted: Callable[[Json], Json]
+) -> Written:
+    """Change the replicas of an object through its Scale."""
+    paths = info.scale if isinstance(info, CustomResourceInfo) else None
+
+    def transform(old: Json | None) -> Json:
+        assert old is not None  # change() makes nothing here
+        scale = wanted(scale_of(info, old, paths))
+        check_type(info, scale, _SCALE)
+        if not isinstance(scale.get("spec") or {}, dict):
+            raise BadRequest("json: cannot unmarshal into Go struct field Scale.spec of type v1.ScaleSpec")
+        reject(info, name, scale_causes(scale))
+        new: Json = with_scale(old, scale, paths)
+        given = scale["metadata"]
+        kept = {k: given[k] for k in ("uid", "resourceVersion") if given.get(k)}
+        metadata = {k: v for k, v in old["metadata"].items() if k not in ("uid", "resourceVersion")}
+        return {**new, "metadata": {**metadata, **kept}}
+
+    written = await change(registry, info, namespace, name, transform, ctx, "scale")
+    return Written(_scale(info, written.stored), False)
+
+
+def _scale(info: ResourceInfo, stored: Stored) -> Stored:
+    paths = info.scale if isinstance(info, CustomResourceInfo) else None
+    return Stored(stored.key, stored.revision, orjson.dumps(scale_of(info, codec.decode(stored.value), paths)))
+
+
+def _unreachable(info: ResourceInfo, name: str, obj: Json) -> ApiError:
+    """There are no nodes behind this control plane that it could ask."""
+    if info.resource == "pods" and not (obj.get("spec") or {}).get("nodeName"):
+        return BadRequest(f"pod {name} does not have a host assigned", kind="pods", name=name)
+    return ServiceUnavailable(f"{info.resource} {name!r} cannot be reached: this control plane is not connected to nodes")
+
+
+def _require(info: ResourceInfo, subresource: str, verb: str) -> Subresource:
     row = info.subresources.get(subresource)
     if row is None:
         raise NotFound("the server could not find the requested resource", group=info.group, kind=info.resource)
@@ -45,3 +123,13 @@ def _require(info: ResourceInfo, subresource: str, verb: str) -> None:
         raise MethodNotAllowed(
             f'{verb} is not supported on resources of kind "{info.resource}/{subresource}"', group=info.group, kind=info.resource
         )
+    return row
+
+
+Post = Callable[[Registry, ResourceInfo, str, str, Json, RequestContext], Awaitable[Stored]]
+
+#: (resource, sub-resource) → what a POST does. ``serviceaccounts/token`` is answered by the room ``access``.
+_POSTS: Final[dict[tuple[str, str], Post]] = {
+    ("pods", "binding"): pods.bind,
+    ("pods", "eviction"): pods.evict,
+}

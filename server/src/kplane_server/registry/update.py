@@ -25,6 +25,7 @@ from kplane_server.model.metadata import metadata_update_causes
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.create import create
+from kplane_server.registry.documents import accept, check_types, complete, own_updated, shape_causes
 from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
@@ -59,6 +60,7 @@ async def update(
     if not body["metadata"].get("resourceVersion") and not strategy.allow_unconditional_update:
         cause = field_invalid("metadata.resourceVersion", 0, "must be specified for an update")
         raise invalid(info.kind, info.group, name, [cause])
+    accept(info, body, ctx)
     pristine = orjson.dumps(body)
     creates = strategy.allow_create_on_update and not subresource
     return await change(registry, info, namespace, name, lambda _: orjson.loads(pristine), ctx, subresource, may_create=creates)
@@ -74,8 +76,12 @@ async def change(
     subresource: str = "",
     *,
     may_create: bool = False,
+    owned: bool = False,
 ) -> Written:
-    """Run ``transform`` on the stored object until its result can be committed. Raises Conflict when the result names another revision."""
+    """Run ``transform`` on the stored object until its result can be committed. Raises Conflict when the result names another revision.
+
+    owned: the transform has set ``managedFields`` itself (server-side apply).
+    """
     key = registry.key(info, namespace, name)
     last: Exception | None = None
     async with registry.locks.hold(key):
@@ -87,14 +93,14 @@ async def change(
                 try:
                     obj = transform(None)
                     _refuse_preconditions(info, name, obj)
-                    return Written(await create(registry, info, namespace, obj, ctx, name), True)
+                    return Written(await create(registry, info, namespace, obj, ctx, name, owned=owned), True)
                 except ApiError as error:
                     if error.reason != "AlreadyExists":
                         raise
                     last = error
                     continue
             try:
-                return Written(await _attempt(registry, info, stored, transform, ctx, subresource), False)
+                return Written(await _attempt(registry, info, stored, transform, ctx, subresource, owned), False)
             except RevisionMismatch as mismatch:
                 last = mismatch
     raise conflict(info.resource, info.group, name, MODIFIED) from last
@@ -112,7 +118,13 @@ def _refuse_preconditions(info: ResourceInfo, name: str, obj: Json) -> None:
 
 
 async def _attempt(
-    registry: Registry, info: ResourceInfo, stored: Stored, transform: Transform, ctx: RequestContext, subresource: str
+    registry: Registry,
+    info: ResourceInfo,
+    stored: Stored,
+    transform: Transform,
+    ctx: RequestContext,
+    subresource: str,
+    owned: bool,
 ) -> Stored:
     """One run of all the steps against one revision of the object."""
     strategy = strategy_of(info)
@@ -124,17 +136,19 @@ async def _attempt(
     check_namespace(info, new, key.namespace)
     _check_preconditions(info, key, new, old, stored)
     keep_server_fields(new["metadata"], old["metadata"])
-    sctx = registry.strategy_context(info, key.namespace, ctx, subresource)
-    strategy.default(new)
+    sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
     attributes = registry.attributes(Operation.UPDATE, info, key, ctx, new=new, old=old, subresource=subresource)
     if registry.admission.mutates(attributes):
         await registry.admission.admit(attributes)
         if attributes.mutated:
-            strategy.default(new)
+            complete(info, new)
+            check_types(info, new)
         keep_server_fields(new["metadata"], old["metadata"])
     strategy.prepare_for_update(new, old, sctx)
+    if not owned:
+        new = attributes.object = own_updated(info, new, old, ctx, subresource, registry.now())
     causes = metadata_update_causes(new["metadata"], old["metadata"])
-    reject(info, key.name, causes or strategy.validate_update(new, old, sctx))
+    reject(info, key.name, causes + (shape_causes(info, new, old) or strategy.validate_update(new, old, sctx)))
     for text in strategy.warnings(new, old):
         ctx.warn(text)
     await registry.admission.validate(attributes)
@@ -156,8 +170,8 @@ async def _store(
     mutation = registry.mutation(info, key, new, stored.revision)
     if mutation.draft.at(stored.revision) == stored.value:
         return seen  # nothing changed: no write and no event, as upstream
-    sctx = registry.strategy_context(info, key.namespace, ctx, subresource)
-    gone = mutation.terminating and not subresource and not holds(info, new)
+    sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
+    gone = mutation.terminating and not holds(info, new)
     companions = strategy.companions(None if gone else new, old, sctx)
     mutations = [registry.mutation(info, key, new, stored.revision, delete=gone) if companions or gone else mutation]
     mutations += registry.companion_mutations(companions, ctx)
@@ -165,6 +179,11 @@ async def _store(
         return conversion.read(Stored(key, stored.revision, mutations[0].draft.at(stored.revision)), info)
     revisions = await registry.commit(mutations)
     return registry.answer(info, mutations[0], revisions[0])
+
+
+def _strategic(subresource: str) -> str:
+    """A Scale changes a field of the object itself, so the object's own rules hold."""
+    return "" if subresource == "scale" else subresource
 
 
 def holds(info: ResourceInfo, obj: Json) -> bool:
