@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from contract.stores import make
+
 from kplane_server.storage.api import Store
 
 

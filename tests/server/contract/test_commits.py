@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 from contract.stores import ROLES, delete, document, key, make, names, new_vcp, put, scope
+
 from kplane_server.model.keys import VcpId
 from kplane_server.storage.api import ABSENT, Draft, Mutation, RevisionMismatch, StorageUnavailable, Store, UnknownVcp
 

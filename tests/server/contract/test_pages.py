@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from contract.stores import CONFIGMAPS, ROLES, SECRETS, SERVICES, delete, key, names, new_vcp, put, scope
+
 from kplane_server.model.keys import VcpId
 from kplane_server.storage.api import Compacted, FutureRevision, Store
 

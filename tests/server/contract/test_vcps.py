@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 from contract.stores import ROLES, SERVICES, delete, document, key, names, new_vcp, put, scope
+
 from kplane_server.model.keys import ROOT_VCP_ID, VcpId
 from kplane_server.storage.api import ABSENT, NEW_VCP, RevisionMismatch, Store, UnknownVcp, VcpState
 
@@ -156,7 +157,7 @@ async def test_the_signing_key_generation_grows(store: Store) -> None:
 async def test_terminating_objects_are_found(store: Store) -> None:
     record = await new_vcp(store)
     going, layered = key("going", vcp=record.id), key("dns", "kube-system", SERVICES, record.id)
-    await store.commit([put(going, terminating=True), put(key("staying"), ""), put(layered, terminating=True), put(key(), terminating=True)])
+    await store.commit([put(where, terminating=True) for where in (going, layered, key())] + [put(key("staying"))])
     assert set(store.terminating()) == {going, layered, key()}
     await store.commit([delete(going), put(key(), terminating=False), delete(layered)])
     assert list(store.terminating()) == []

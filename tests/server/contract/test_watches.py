@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 from contract.stores import CONFIGMAPS, ROLES, SECRETS, delete, document, key, new_vcp, put, scope
+
 from kplane_server.model.keys import VcpId
 from kplane_server.storage.api import Compacted, Event, EventType, FutureRevision, Store, UnknownVcp, VcpState
 

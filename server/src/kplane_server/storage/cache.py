@@ -58,6 +58,11 @@ class Cache:
         for stored in self._old.pop(vcp, {}).values():
             self._old_bytes -= ENTRY_OVERHEAD + len(stored.value)
 
+    def rotate(self) -> None:
+        """Let what was not asked for since the last rotation go."""
+        self._old, self._old_bytes = self._young, self._young_bytes
+        self._young, self._young_bytes = {}, 0
+
     @property
     def bytes(self) -> int:
         """What the entries cost, roughly."""
@@ -71,8 +76,7 @@ class Cache:
         if weight > self._half:
             return
         if self._young_bytes + weight > self._half:
-            self._old, self._old_bytes = self._young, self._young_bytes
-            self._young, self._young_bytes = {}, 0
+            self.rotate()
         bucket = self._young.get(stored.key[0])
         if bucket is None:
             bucket = self._young[stored.key[0]] = {}

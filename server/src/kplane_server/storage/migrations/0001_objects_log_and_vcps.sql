@@ -2,14 +2,15 @@
 -- GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 
--- The one row that every transaction rewrites. objects: rows that hold a document; log_floor: every event above it is in the log.
+-- The one row that every transaction rewrites. objects: rows that hold a document; log_floor: every event above it is in the log;
+-- run: how the last run ended (see storage.sqlite.store).
 CREATE TABLE state (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   revision INTEGER NOT NULL,
   log_floor INTEGER NOT NULL,
   log_rows INTEGER NOT NULL,
   objects INTEGER NOT NULL,
-  clean INTEGER NOT NULL
+  run INTEGER NOT NULL
 );
 INSERT INTO state VALUES (1, 0, 0, 0, 0, 1);
 

@@ -86,6 +86,7 @@ class Batch:
         self.log_floor = log_floor
         self.log_rows = 0
         self.objects = 0
+        self.dirty = False  # something is to be committed that is not a change of rows
         self.events: list[Event] = []
         self.records: dict[VcpId, VcpRecord | None] = {}
         self._log: list[tuple[object, ...]] = []
@@ -263,6 +264,11 @@ class Batch:
         self.log_floor = max(self.log_floor, floor)
         self._sql("DELETE FROM marks WHERE revision < ?", (self.log_floor,))
         return int(row[0])
+
+    def vacuum(self, pages: int) -> None:
+        """Give free pages at the end of the file back to the disk."""
+        self._sql(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+        self.dirty = True
 
     def finish(self) -> None:
         """Write what is gathered over the whole transaction."""

@@ -15,6 +15,7 @@ import sqlite3
 import tempfile
 import time
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -48,8 +49,9 @@ from kplane_server.storage.sqlite.writer import Writer
 
 _log = logging.getLogger(__name__)
 
-#: Documents of recent events that are kept in memory.
-HISTORY_BYTES: Final = 16 << 20
+#: Recent events that are kept in memory: their documents, and how old they may get. Older ones are read from the log.
+RING_BYTES: Final = 16 << 20
+RING_SECONDS: Final = 90.0
 
 #: Rows that one wipe or trim step may delete, so that no transaction holds the loop for long.
 STEP_ROWS: Final = 250
@@ -57,7 +59,14 @@ STEP_ROWS: Final = 250
 #: Seconds between two rounds of housekeeping.
 HOUSEKEEPING_SECONDS: Final = 5.0
 
-#: How far revisions jump when the last run did not end well and may have lost commits (synchronous=NORMAL and a power failure).
+#: A document that nobody asks for is forgotten after one or two times this (seconds).
+CACHE_IDLE_SECONDS: Final = 120.0
+
+#: Free space in the file is kept for later, up to this; above it, so much is given back in one round.
+FREE_PAGES: Final = 16_384
+VACUUM_PAGES: Final = 1_024
+
+#: How far revisions jump when the file may be behind what was given out: after a power failure with synchronous=NORMAL, or in a backup.
 REVISION_JUMP: Final = 1 << 20
 
 #: What a mutation costs in the queue beside its document.
@@ -96,9 +105,11 @@ class SqliteStore:
         revision, self._log_floor, self._log_rows, self._objects = reader.execute(
             "SELECT revision, log_floor, log_rows, objects FROM state"
         ).fetchone()
-        self._hub = Hub(revision, history_events=history_events, history_bytes=HISTORY_BYTES)
+        self._hub = Hub(revision, history_events=history_events, history_bytes=RING_BYTES)
         self._cached_reads = self._disk_reads = 0
-        self._marked = 0
+        self._marks: deque[tuple[float, int]] = deque()  # (time, the latest revision then), as far back as the ring may go
+        self._rotated = clock()
+        self._closed = False
         self._writer = Writer(writer, path, self)
         self._housekeeper = asyncio.get_running_loop().create_task(self._keep_house(), name="storage-housekeeping")
 
@@ -120,7 +131,7 @@ class SqliteStore:
         """
         writer = open_writer(path, synchronous)
         try:
-            _start(writer, int(clock()))
+            _start(writer, int(clock()), synchronous)
             reader = open_reader(path)
         except BaseException:
             writer.close()
@@ -146,7 +157,8 @@ class SqliteStore:
         self._reader.execute("SELECT revision FROM state").fetchone()  # the snapshot begins with the first read
 
     def publish(self, batch: Batch | None) -> None:
-        self._reader.execute("COMMIT")
+        if self._reader.in_transaction:
+            self._reader.execute("COMMIT")
         if batch is None:
             return
         for event in batch.events:
@@ -393,13 +405,24 @@ class SqliteStore:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             try:
-                revision, now = self.revision, int(self._clock())
-                if revision != self._marked or self._writer.failed is not None:
-                    await self._writer.submit(partial(Batch.mark, revision=revision, now=now))
-                    self._marked = revision
-                await self.trim()
-            except Exception as error:
+                await self._tidy()
+            except Exception as error:  # the disk is full, say: the next round tries again, which is how the store finds out
                 _log.warning("housekeeping of the store: %s", error)
+
+    async def _tidy(self) -> None:
+        """One round of housekeeping. An idle store writes nothing."""
+        revision, now = self.revision, self._clock()
+        if now - self._rotated > CACHE_IDLE_SECONDS:
+            self._cache.rotate()
+            self._rotated = now
+        while self._marks and self._marks[0][0] <= now - RING_SECONDS:
+            self._hub.forget_until(self._marks.popleft()[1])
+        if self._writer.failed is not None or not self._marks or self._marks[-1][1] != revision:
+            await self._writer.submit(partial(Batch.mark, revision=revision, now=int(now)))
+        self._marks.append((now, revision))
+        await self.trim()
+        if self._reader.execute("PRAGMA freelist_count").fetchone()[0] > FREE_PAGES:
+            await self._writer.submit(partial(Batch.vacuum, pages=VACUUM_PAGES))
 
     # -- the store's own life
 
@@ -428,13 +451,16 @@ class SqliteStore:
         return None if self._writer.failed is None else str(self._writer.failed)
 
     async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         self._housekeeper.cancel()
         await asyncio.gather(self._housekeeper, return_exceptions=True)
         await self._writer.close()
         self._hub.close()
         self._reader.close()
         try:
-            self._connection.execute("UPDATE state SET clean = 1")
+            self._connection.execute("UPDATE state SET run = ?", (_ENDED_WELL,))
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             _log.warning("closing the store: %s", error)
@@ -451,35 +477,38 @@ class SqliteStore:
 
 _SIZES: Final = ("page_count", "page_size", "freelist_count")
 
+# The column ``state.run``: how far the revision in the file can be trusted to be the last that was given out.
+_ENDED_WELL: Final = 1
+_DURABLE: Final = 0
+_MAY_HAVE_LOST: Final = -1  # synchronous=NORMAL and a power failure, or this is a backup
+
 
 def _copy(path: Path, copy: Path) -> None:
     """A consistent copy, on a connection of its own: one read transaction from beginning to end, beside the writer."""
-    with closing(open_reader(path)) as source, closing(sqlite3.connect(copy)) as target:
+    with closing(open_reader(path)) as source, closing(sqlite3.connect(copy, isolation_level=None)) as target:
         source.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")
+        target.execute("UPDATE state SET run = ?", (_MAY_HAVE_LOST,))
 
 
-def _start(connection: sqlite3.Connection, now: int) -> None:
+def _start(connection: sqlite3.Connection, now: int, synchronous: Synchronous) -> None:
     """What a run begins with: root, and revisions that no lost run can have given out."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        revision, clean = connection.execute("SELECT revision, clean FROM state").fetchone()
+        revision, run = connection.execute("SELECT revision, run FROM state").fetchone()
         if revision == 0:
             connection.execute(
                 "INSERT INTO vcps (id, name, uid, created, revision, state, key_generation) VALUES (1, ?, ?, ?, 1, 'active', 1)",
                 (ROOT, str(uuid.uuid4()), now),
             )
             connection.execute("UPDATE state SET revision = 1, log_floor = 1")
-        elif not clean and connection.execute("PRAGMA synchronous").fetchone()[0] < _SYNCHRONOUS_FULL:
-            connection.execute("UPDATE state SET revision = revision + ?", (REVISION_JUMP,))
-        connection.execute("UPDATE state SET clean = 0")
+        elif run == _MAY_HAVE_LOST:  # and who has seen the lost revisions has to list again
+            connection.execute("UPDATE state SET revision = revision + ?1, log_floor = revision + ?1", (REVISION_JUMP,))
+        connection.execute("UPDATE state SET run = ?", (_DURABLE if synchronous == "FULL" else _MAY_HAVE_LOST,))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-_SYNCHRONOUS_FULL: Final = 2
 
 
 def _one_for_each_key(mutations: Sequence[Mutation]) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +29,12 @@ from kplane_server.storage.sqlite.connection import failure
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-#: Bounds of one transaction: how long it holds the loop, and how much memory it dirties.
+#: Bounds of one transaction: how long those in it wait for each other, and how much memory it dirties.
 BATCH_REQUESTS: Final = 512
 BATCH_BYTES: Final = 4 << 20
+
+#: How long (seconds) the statements of a transaction may hold the loop before others have their turn.
+SLICE_SECONDS: Final = 0.002
 
 #: How much may wait (bytes of documents) before callers have to wait to queue.
 QUEUE_BYTES: Final = 64 << 20
@@ -113,7 +117,7 @@ class Writer:
         """Write what is queued, and stop. Later requests are refused."""
         self._closing = True
         self._signal.set()
-        await self._task
+        await asyncio.gather(self._task, return_exceptions=True)  # its failure has been logged, and told to those who waited
         self._thread.shutdown()
 
     async def _run(self) -> None:
@@ -129,14 +133,21 @@ class Writer:
                 await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
                 if self._wal_size() > self._checkpoint_at:
                     await self._checkpoint()
-        except BaseException as error:  # a bug: nobody may wait for ever
-            _log.exception("the storage writer ended")
-            self.failed = StorageUnavailable(f"the storage writer ended: {error!r}")
-            self._closing = True
-            self._room.set()
-            for request in self._queue:
-                _fail(request, self.failed)
+        except asyncio.CancelledError:  # the loop ends without close()
+            self._abandon("the event loop has ended")
             raise
+        except BaseException as error:
+            _log.exception("the storage writer failed")
+            self._abandon(f"the storage writer failed: {error!r}")
+            raise
+
+    def _abandon(self, why: str) -> None:
+        """Take no more requests, and let nobody wait for ever."""
+        self.failed = StorageUnavailable(why)
+        self._closing = True
+        self._room.set()
+        for request in self._queue:
+            _fail(request, StorageUnavailable(why))
 
     def _take(self) -> list[_Request]:
         requests: list[_Request] = []
@@ -153,7 +164,7 @@ class Writer:
     async def _write(self, requests: list[_Request]) -> None:
         """Commit requests together and answer them."""
         try:
-            built = self._build(requests)
+            built = await self._build(requests)
             if built is None:  # one of them broke in the middle: find out which, by committing them one by one
                 for request in requests:
                     await self._write([request])
@@ -184,37 +195,39 @@ class Writer:
             else:
                 request.future.set_result(result)
 
-    def _build(self, requests: list[_Request]) -> tuple[Batch | None, list[_Outcome]] | None:
+    async def _build(self, requests: list[_Request]) -> tuple[Batch | None, list[_Outcome]] | None:
         """Run the operations in a new transaction. No batch: there is nothing to commit. ``None``: all was rolled back."""
         self._connection.execute("BEGIN IMMEDIATE")
-        changes = first = self._connection.total_changes
+        first = self._connection.total_changes
         batch = self._host.begin()
         outcomes: list[_Outcome] = []
+        turn_ends = time.monotonic() + SLICE_SECONDS
         for request in requests:
             if request.future.done():
                 continue
-            revision = batch.revision
+            before = self._connection.total_changes, batch.revision
             try:
                 outcomes.append((request, request.operation(batch), None))
             except sqlite3.OperationalError:
                 raise
             except Exception as refusal:
-                if self._connection.total_changes != changes or batch.revision != revision:
-                    self._roll_back()
-                    if len(requests) > 1:
-                        return None
                 outcomes.append((request, None, refusal))
-            changes = self._connection.total_changes
-        if changes == first or not self._connection.in_transaction:
+                if (self._connection.total_changes, batch.revision) != before:  # it has written something: only a bug gets here
+                    self._roll_back()
+                    return None if len(requests) > 1 else (None, outcomes)
+            if time.monotonic() > turn_ends:
+                await asyncio.sleep(0)  # nobody else touches this connection, and readers do not see what it has not committed
+                turn_ends = time.monotonic() + SLICE_SECONDS
+        if self._connection.total_changes == first and not batch.dirty:
             self._roll_back()
             return None, outcomes
         batch.finish()
         return batch, outcomes
 
     async def _commit(self, batch: Batch) -> None:
-        self._host.pin()
         published: Batch | None = None
         try:
+            self._host.pin()
             await self.in_thread(self._commit_now)
             published = batch
         finally:
