@@ -111,9 +111,10 @@ class Server:
             directory = Directory(
                 store, plane, lambda one: default_chain(), admin_digest=credential.digest
             )
-            controllers = Controllers(store, directory, plane)
+            controllers = Controllers(directory)
             metrics = Metrics()
             metrics.add_source("kplane_storage", "Of the store.", store.statistics)
+            metrics.add_source("kplane_controller", "Of the controllers.", controllers.statistics)
             ping: dict[str, Callable[[], str | None]] = {"ping": lambda: None}
             alive = {**ping, "storage": store.healthy, "controllers": controllers.healthy}
             ready = {**alive, **_bootstrap_checks(), "shutdown": lambda: self._why or None}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Request bodies to documents: bounded, decoded, with duplicate fields treated as ``fieldValidation`` asks."""
+"""Request bodies to documents: bounded and decoded; duplicate fields are noted for ``fieldValidation``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Bodies:
         return await read_bounded(call.incoming, self._limit)
 
     async def document(self, call: Call, ctx: RequestContext | None = None) -> Json:
-        """The object in a body. ``ctx`` says what becomes of duplicate fields; without one they are ignored."""
+        """The object in a body. ``ctx`` takes note of duplicate fields; without one they are ignored."""
         form = body_form(call.incoming.header("content-type"))
         body = await self.raw(call)
         if not body.strip():
@@ -46,9 +46,8 @@ class Bodies:
         return await self.decode(body, body_form(call.incoming.header("content-type")), None)
 
     async def decode(self, body: bytes, form: BodyForm, ctx: RequestContext | None) -> Json:
-        """Bytes to a document. Raises 400 for what is malformed, nested too deeply, or (strictly) has a field twice."""
-        strictness = "Ignore" if ctx is None else ctx.field_validation
-        duplicates = strictness != "Ignore"
+        """Bytes to a document. Raises 400 for what is malformed or nested too deeply."""
+        duplicates = ctx is not None and ctx.field_validation != "Ignore"
         try:
             if form is BodyForm.JSON:
                 document, repeated = decode_json(body, duplicates=duplicates, max_depth=self._depth)
@@ -59,9 +58,6 @@ class Bodies:
         except (ValueError, RecursionError) as error:
             text = str(error) if isinstance(error, ValueError) else "nested too deeply"
             raise BadRequest(f"the body of the request could not be decoded: {text}") from error
-        if repeated and ctx is not None:
-            if strictness == "Strict":
-                raise BadRequest(f"strict decoding error: {', '.join(repeated)}")
-            for message in repeated:
-                ctx.warn(message)
+        if ctx is not None:
+            ctx.duplicates += repeated
         return document

@@ -90,5 +90,5 @@ def custom_kinds(plane: ControlPlane) -> CustomKinds:
     found: CustomKinds = {}
     for row in plane.api.resources.custom.catalog:
         if isinstance(row, CustomResourceInfo):
-            found.setdefault(row.group_version, []).append(CustomKind(row, row.schema_document or None))
+            found.setdefault(row.group_version, []).append(CustomKind(row, orjson.loads(row.schema_text) or None))
     return found
