@@ -5,9 +5,9 @@
 
 The source is the ``generated.proto`` files of the published modules; which JSON property a field becomes, and which embedded
 messages are inlined into their parent, is read off the OpenAPI definition of the same type. A line's JSON is a list of
-``[number, JSON name, type, pointer]``; a type is a scalar's or message's name after ``[]`` for a list and ``{}`` for a map of
-strings, a JSON name of ``null`` means that the message's own fields stand in its place, and ``pointer`` is 1 where the Go field is
-a pointer: only there does a zero on the wire mean that somebody said zero.
+``[number, JSON name, type, kept]``; a type is a scalar's or message's name after ``[]`` for a list and ``{}`` for a map of
+strings, a JSON name of ``null`` means that the message's own fields stand in its place, and ``kept`` is 1 where the Go field
+is a pointer, or has no ``omitempty``: only there does a zero on the wire become a zero in JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODULES = ("api", "apimachinery", "apiextensions-apiserver", "kube-aggregator")
 _MESSAGE = re.compile(r"^message (\w+) \{")
 _FIELD = re.compile(r"^  (optional|repeated|map<string, ([\w.]+)>) ?([\w.]*) (\w+) = (\d+);")
 _STRUCT = re.compile(r"^type (\w+) struct \{")
-_GO_FIELD = re.compile(r'^\t(?:\w+\s+)?(\*?)\S+\s+`json:"[^"]*" protobuf:"\w+,(\d+),')
+_GO_FIELD = re.compile(r'^\t(?:\w+\s+)?(\*?)\S+\s+`json:"([^"]*)" protobuf:"\w+,(\d+),')
 _SCALARS = frozenset({"string", "bytes", "bool", "int32", "int64", "double"})
 #: Messages whose JSON form is not an object of their fields; the codec knows each.
 SPECIAL = {
@@ -80,16 +80,16 @@ def messages(path: Path) -> dict[str, list[tuple[int, str, str]]]:
     return found
 
 
-def pointers(path: Path, package: str) -> set[tuple[str, int]]:
-    """(message, number) of the fields that are pointers in the Go types beside a generated.proto."""
+def kept_zeros(path: Path, package: str) -> set[tuple[str, int]]:
+    """(message, number) of the fields whose zero is said in JSON, from the Go types beside a generated.proto."""
     found: set[tuple[str, int]] = set()
     for source in sorted(path.parent.glob("*.go")):
         current = ""
         for line in source.read_text().splitlines():
             if match := _STRUCT.match(line):
                 current = full_name(match[1], package)
-            elif (match := _GO_FIELD.match(line)) and match[1]:
-                found.add((current, int(match[2])))
+            elif (match := _GO_FIELD.match(line)) and (match[1] or not match[2].endswith((",omitempty", ",omitzero", ",inline"))):
+                found.add((current, int(match[3])))
     return found
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     table: dict[str, list[list[Any]]] = {}
     for path in proto_files():
         declared = messages(path)
-        optional = pointers(path, next(iter(declared)).rpartition(".")[0]) if declared else set()
+        kept = kept_zeros(path, next(iter(declared)).rpartition(".")[0]) if declared else set()
         for name, fields in declared.items():
             if name in SPECIAL:
                 continue
@@ -130,7 +130,7 @@ def main() -> None:
                     plain = proto
                 elif plain is None:
                     print(f"{name}.{proto}: inlined")
-                rows.append([number, plain, kind, int((name, number) in optional)])
+                rows.append([number, plain, kind, int((name, number) in kept)])
             table[name] = rows
     reachable = _reachable(table, published)
     lines = [name.encode() + b"\t" + compact(table[name]) for name in sorted(reachable)]
