@@ -8,10 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from kplane_server.controllers.aggregation import ClusterRoleAggregator
+from kplane_server.controllers.configuration import ConfigurationController
+from kplane_server.controllers.customresources import CustomResourceCleaner
 from kplane_server.controllers.dispatcher import Dispatcher
+from kplane_server.controllers.eventexpiry import EventExpirer
+from kplane_server.controllers.garbage import GarbageCollector
 from kplane_server.controllers.namespaces import NamespaceController, NamespacePurger
 from kplane_server.controllers.operator import Operator
+from kplane_server.controllers.registration import RegistrationController
+from kplane_server.controllers.rootca import RootCaController
 from kplane_server.controllers.runtime import Controller
+from kplane_server.controllers.serviceaccounts import ServiceAccountController
 from kplane_server.vcp.directory import Directory
 
 
@@ -48,5 +56,13 @@ def controllers(directory: Directory, clock: Callable[[], float] = time.time) ->
     purger = NamespacePurger(directory.store, clock)
     return [
         Operator(directory, purger, clock),
+        ConfigurationController(directory, clock),
+        RegistrationController(directory, clock),
         NamespaceController(directory, purger, clock),
+        CustomResourceCleaner(directory, clock),
+        ServiceAccountController(directory, clock),
+        RootCaController(directory, clock),
+        ClusterRoleAggregator(directory),
+        GarbageCollector(directory, clock),
+        EventExpirer(directory, clock),
     ]

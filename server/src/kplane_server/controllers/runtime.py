@@ -70,6 +70,7 @@ class WorkQueue:
         self._again: set[Hashable] = set()
         self._tries: dict[Hashable, int] = {}
         self._later: list[tuple[float, int, Hashable]] = []
+        self._due_at: dict[Hashable, float] = {}
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -85,7 +86,7 @@ class WorkQueue:
     @property
     def depth(self) -> int:
         """How many keys wait, for their turn or for a time."""
-        return len(self._waiting) + len(self._later)
+        return len(self._waiting) + len(self._due_at)
 
     def add(self, key: Hashable) -> None:
         """Work on a key soon."""
@@ -102,10 +103,12 @@ class WorkQueue:
                 task.add_done_callback(self._tasks.discard)
 
     def add_after(self, key: Hashable, seconds: float) -> None:
-        """Work on a key after a while."""
-        if self._stopped:
+        """Work on a key after a while; if it waits for a time already, at the earlier of both."""
+        at = asyncio.get_running_loop().time() + seconds
+        if self._stopped or self._due_at.get(key, at + 1) <= at:
             return
-        heapq.heappush(self._later, (asyncio.get_running_loop().time() + seconds, next(self._order), key))
+        self._due_at[key] = at
+        heapq.heappush(self._later, (at, next(self._order), key))
         self._arm()
 
     async def stop(self) -> None:
@@ -114,6 +117,7 @@ class WorkQueue:
         self._waiting.clear()
         self._again.clear()
         self._later.clear()
+        self._due_at.clear()
         if self._timer is not None:
             self._timer.cancel()
         tasks = list(self._tasks)
@@ -183,5 +187,8 @@ class WorkQueue:
         self._timer = None
         now = asyncio.get_running_loop().time()
         while self._later and self._later[0][0] <= now:
-            self.add(heapq.heappop(self._later)[2])
+            at, _, key = heapq.heappop(self._later)
+            if self._due_at.get(key) == at:  # else it was asked for at an earlier time, and done
+                del self._due_at[key]
+                self.add(key)
         self._arm()
