@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from kplane_server.model.errors import Json
-from kplane_server.registry import codec, conversion, create, deletion, listing, patching, subresources, watching
+from kplane_server.registry import codec, conversion, create, custom_cleanup, deletion, listing, patching, subresources, watching
 from kplane_server.registry import update as updating
 from kplane_server.registry.attributes import Admission, AdmitAll
 from kplane_server.registry.catalog import BUILTIN, Catalog
@@ -112,3 +112,7 @@ class ControlPlaneApi:
     ) -> listing.ListResult:
         """Delete what a list selects; the answer is that list."""
         return await deletion.delete_collection(self.registry, info, namespace, options, delete_options, ctx)
+
+    async def finish_definition(self, name: str) -> bool:
+        """Go on with the deletion of a CustomResourceDefinition (see ``custom_cleanup``). True when nothing is left to do."""
+        return await custom_cleanup.finish_definition(self.registry, name)

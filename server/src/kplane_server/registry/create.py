@@ -13,6 +13,7 @@ from kplane_server.model.errors import BadRequest, Json, MethodNotAllowed, Servi
 from kplane_server.model.metadata import metadata_causes
 from kplane_server.registry import codec
 from kplane_server.registry.attributes import Operation
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.documents import accept, check_types, complete, own_created, shape_causes
 from kplane_server.registry.generic import Registry, check_namespace, check_type, generate_name, new_uid, reject
 from kplane_server.registry.kinds import strategy_of
@@ -35,6 +36,9 @@ async def create(
     """
     if not info.stored:
         raise MethodNotAllowed("create is not supported on resources of kind " + f'"{info.resource}"', kind=info.resource, group=info.group)
+    if isinstance(info, CustomResourceInfo) and info.terminating:
+        why = "create not allowed while custom resource definition is terminating"
+        raise MethodNotAllowed(why, kind=info.resource, group=info.group)
     check_type(info, body)
     check_namespace(info, body, namespace)
     metadata = body["metadata"]

@@ -11,14 +11,12 @@ from typing import Final
 import orjson
 
 from kplane_server.model.errors import Json
-from kplane_server.model.keys import ResourceId, Scope, VcpId
+from kplane_server.model.keys import Scope, VcpId
 from kplane_server.registry import codec
 from kplane_server.registry.catalog import Catalog
+from kplane_server.registry.custom_definition import DEFINITIONS
 from kplane_server.registry.custom_rows import CustomResourceInfo, rows_of, version_priority
 from kplane_server.storage.api import Store
-
-#: Where definitions live.
-DEFINITIONS: Final = ResourceId("customresourcedefinitions.apiextensions.k8s.io")
 
 _NONE: Final = Catalog(())
 

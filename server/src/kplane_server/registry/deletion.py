@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from kplane_server.model import timestamps
@@ -14,6 +15,7 @@ from kplane_server.model.keys import ObjectKey
 from kplane_server.model.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
+from kplane_server.registry.custom_definition import DEFINITIONS, mark_terminating
 from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.listing import ListResult, list_objects
@@ -111,9 +113,17 @@ def _mark(registry: Registry, info: ResourceInfo, obj: Json, options: DeleteOpti
         return False
     if strategy.has_generation:
         metadata["generation"] = metadata.get("generation", 0) + 1
-    if info.resource == "namespaces" and not info.group:
-        obj.setdefault("status", {})["phase"] = "Terminating"
+    if (mark := _MARKS.get(info.storage_id)) is not None:
+        mark(obj, registry.now())
     return True
+
+
+def _mark_namespace(namespace: Json, now: str) -> None:
+    namespace.setdefault("status", {})["phase"] = "Terminating"
+
+
+#: What the status of a kind says when its deletion begins.
+_MARKS: Final[dict[str, Callable[[Json, str], None]]] = {"namespaces": _mark_namespace, DEFINITIONS: mark_terminating}
 
 
 def _set_propagation(metadata: dict[str, Json], policy: str) -> None:

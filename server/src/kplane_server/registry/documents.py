@@ -8,6 +8,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-valid
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -18,6 +19,7 @@ from kplane_server.registry.kinds import schema_of, strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.schema.apply import managers
+from kplane_server.schema.apply.fieldset import FieldSet
 from kplane_server.schema.defaulting import apply_defaults
 from kplane_server.schema.pruning import prune, unknown_field_messages
 from kplane_server.schema.typecheck import type_mismatch
@@ -71,22 +73,23 @@ def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None) -> list
 
 def own_created(info: ResourceInfo, obj: Json, ctx: RequestContext, now: str) -> Json:
     """``obj`` with the managedFields of its creation. Writers without a manager (the server's own controllers) own nothing."""
-    if not ctx.field_manager:
-        return obj
-    status = obj.pop("status", None) if strategy_of(info).has_status else None
-    owned = managers.update(None, obj, ctx.field_manager, schema_of(info), str(info.group_version), "", now)
-    if status is not None:
-        owned["status"] = status
-    return owned
+    return own_updated(info, obj, None, ctx, "", now)
 
 
-def own_updated(info: ResourceInfo, new: Json, old: Json, ctx: RequestContext, subresource: str, now: str) -> Json:
-    """``new`` with the managedFields of a change."""
+def own_updated(info: ResourceInfo, new: Json, old: Json | None, ctx: RequestContext, subresource: str, now: str) -> Json:
+    """``new`` with the managedFields of a change (or, without ``old``, of a creation)."""
     if not ctx.field_manager:
-        metadata, kept = new["metadata"], old["metadata"].get("managedFields")
-        if kept and "managedFields" not in metadata:
-            metadata["managedFields"] = kept
+        metadata = new["metadata"]
+        if old is not None and "managedFields" in old["metadata"]:
+            metadata["managedFields"] = old["metadata"]["managedFields"]
+        else:
+            metadata.pop("managedFields", None)
         return new
-    return managers.update(old, new, ctx.field_manager, schema_of(info), str(info.group_version), subresource, now)
+    ignored = unowned(strategy_of(info).reset_fields(subresource))
+    return managers.update(old, new, ctx.field_manager, schema_of(info), str(info.group_version), subresource, now, ignored=ignored)
 
 
+@lru_cache(maxsize=256)
+def unowned(paths: tuple[tuple[str, ...], ...]) -> FieldSet | None:
+    """The fields that a (sub-)resource resets, which therefore nobody owns through it."""
+    return managers.ignored_fields(paths) if paths else None

@@ -5,17 +5,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kplane_server.registry.builtin_schemas import schema_for
+from kplane_server.registry.catalog import BUILTIN
+from kplane_server.registry.custom_definition import DEFINITIONS, definition_strategy
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Strategy
 from kplane_server.registry.strategies.index import strategy_for
 from kplane_server.schema.structural import Schema
 
+_DEFINITION: Final = definition_strategy(
+    next(strategy_for(row) for row in BUILTIN if row.storage_id == DEFINITIONS),
+)
+
 
 def strategy_of(info: ResourceInfo) -> Strategy:
     """The behaviour of a kind."""
-    return info.strategy if isinstance(info, CustomResourceInfo) else strategy_for(info)
+    if isinstance(info, CustomResourceInfo):
+        return info.strategy
+    return _DEFINITION if info.storage_id == DEFINITIONS else strategy_for(info)
 
 
 def schema_of(info: ResourceInfo) -> Schema:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kplane_server.model.errors import BadRequest, Json, UnsupportedMediaType
-from kplane_server.registry.documents import accept
+from kplane_server.registry.documents import accept, unowned
 from kplane_server.registry.generic import Registry, check_type
 from kplane_server.registry.kinds import schema_of, strategy_of
 from kplane_server.registry.options import Patch, RequestContext
@@ -89,31 +89,16 @@ async def _apply(
     if metadata.get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
     schema = schema_of(info)
-    reset = strategy_of(info).reset_fields(subresource)
+    ignored = unowned(strategy_of(info).reset_fields(subresource))
     version = str(info.group_version)
+    force = patch.force or ctx.force
 
     def transform(old: Json | None) -> Json:
-        document = without(applied, reset)
-        force = patch.force or ctx.force
-        new = managers.apply(old, document, ctx.field_manager, force, schema, version, subresource, registry.now())
+        now = registry.now()
+        new: Json = managers.apply(old, applied, ctx.field_manager, force, schema, version, subresource, now, ignored=ignored)
         accept(info, new, ctx)
         return new
 
     creates = not subresource
     return await change(registry, info, namespace, name, transform, ctx, subresource, may_create=creates, owned=True)
 
-
-def without(document: Json, paths: tuple[tuple[str, ...], ...]) -> Json:
-    """A copy of ``document`` without the fields that this (sub-)resource never owns."""
-    result = dict(document)
-    for path in paths:
-        parent = result
-        for step in path[:-1]:
-            below = parent.get(step)
-            if not isinstance(below, dict):
-                break
-            parent[step] = dict(below)
-            parent = parent[step]
-        else:
-            parent.pop(path[-1], None)
-    return result

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kplane_server.model.metadata import NameRule, label_1035_name, label_name, path_segment_name
-from kplane_server.registry.strategies import lifecycle
+from kplane_server.registry.allocators import service_companions
+from kplane_server.registry.strategies import lifecycle, services
 
 _FIELD_IMMUTABLE: Final = "field is immutable"
 
@@ -51,6 +52,7 @@ ROWS: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "update_hook": lifecycle.pod_update,
         "graceful_seconds": lifecycle.pod_grace,
         "subresource_fields": {
+            "binding": (("spec", "nodeName"), ("status", "conditions"), ("metadata", "annotations"), ("metadata", "labels")),
             "ephemeralcontainers": (("spec", "ephemeralContainers"),),
             "resize": (("spec", "containers"), ("spec", "initContainers"), ("spec", "resources")),
         },
@@ -64,7 +66,9 @@ ROWS: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "name_validation": label_1035_name,
         "allow_create_on_update": True,
         "initial_status": {"loadBalancer": {}},
-        "update_hook": lifecycle.service_update,
+        "create_hook": services.service_create,
+        "update_hook": services.service_update,
+        "companion_hook": service_companions,
     },
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _WEBHOOKS,
     ("admissionregistration.k8s.io", "validatingadmissionpolicies"): {**_generation(), "allow_unconditional_update": False},

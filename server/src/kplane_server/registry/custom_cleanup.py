@@ -1,0 +1,120 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end of a CustomResourceDefinition: its instances go first, then its finalizer, then the names it held are free for others.
+
+Every step can be repeated: whoever drives it (a controller, after a restart too) calls :func:`finish_definition` until it says True.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kplane_server.model.errors import Json
+from kplane_server.model.keys import ObjectKey, ResourceId, Scope
+from kplane_server.registry import codec
+from kplane_server.registry.custom_definition import CLEANUP, DEFINITIONS, judge_names
+from kplane_server.registry.generic import Registry
+from kplane_server.storage.api import Mutation, RevisionMismatch, Stored
+
+#: How many instances are deleted in one commit.
+_BATCH: Final = 500
+_ATTEMPTS: Final = 16
+
+
+async def finish_definition(registry: Registry, name: str) -> bool:
+    """Go on with the deletion of a definition. False: instances are left that wait for their own finalizers; call again when one goes."""
+    key = ObjectKey(registry.vcp.id, DEFINITIONS, "", name)
+    stored = registry.store.get(key)
+    if stored is None:
+        return True
+    crd = codec.decode(stored.value)
+    if not crd["metadata"].get("deletionTimestamp"):
+        return True
+    plural, group = crd["spec"]["names"]["plural"], crd["spec"]["group"]
+    if CLEANUP in (crd["metadata"].get("finalizers") or ()):
+        if not await _delete_instances(registry, ResourceId(f"{plural}.{group}")):
+            return False
+        await _drop_finalizer(registry, key)
+    await settle_names(registry, group)
+    return True
+
+
+async def _delete_instances(registry: Registry, resource: ResourceId) -> bool:
+    """Delete every instance. False when some are held by finalizers."""
+    scope = Scope(registry.vcp.id, resource)
+    for _ in range(_ATTEMPTS):
+        held, raced = False, False
+        after: tuple[str, str] | None = None
+        while True:
+            page = registry.store.page(scope, after=after, limit=_BATCH)
+            mutations = []
+            for item in page.items:
+                mutation, holds = _deletion(registry, item)
+                held = held or holds
+                if mutation is not None:
+                    mutations.append(mutation)
+            if mutations:
+                try:
+                    await registry.commit(mutations)
+                except RevisionMismatch:
+                    raced = True  # somebody wrote one of them: go over it all again
+            if not page.more:
+                break
+            after = (page.items[-1].key.namespace, page.items[-1].key.name)
+        if not raced:
+            return not held
+    return False
+
+
+def _deletion(registry: Registry, item: Stored) -> tuple[Mutation | None, bool]:
+    """(what to commit for an instance, whether it stays for now)."""
+    document = codec.decode(item.value)
+    metadata = document["metadata"]
+    if not metadata.get("finalizers"):
+        return registry.removal(item), False
+    if metadata.get("deletionTimestamp"):
+        return None, True
+    metadata["deletionTimestamp"] = registry.now()
+    metadata["deletionGracePeriodSeconds"] = 0
+    metadata["generation"] = metadata.get("generation", 0) + 1
+    owners = tuple(reference["uid"] for reference in metadata.get("ownerReferences") or ())
+    return Mutation(item.key, codec.encode(document), item.revision, uid=metadata.get("uid", ""), owners=owners, terminating=True), True
+
+
+async def _drop_finalizer(registry: Registry, key: ObjectKey) -> None:
+    for _ in range(_ATTEMPTS):
+        stored = registry.store.get(key)
+        if stored is None:
+            return
+        crd = codec.decode(stored.value)
+        metadata = crd["metadata"]
+        metadata["finalizers"] = [f for f in metadata.get("finalizers") or () if f != CLEANUP]
+        gone = not metadata["finalizers"]
+        if gone:
+            del metadata["finalizers"]
+        mutation = Mutation(key, codec.encode(crd), stored.revision, gone, metadata.get("uid", ""), terminating=not gone)
+        try:
+            await registry.commit([mutation])
+        except RevisionMismatch:
+            continue
+        return
+
+
+async def settle_names(registry: Registry, group: str) -> None:
+    """Names that a deleted definition held may now be accepted for another one of its group."""
+    for _ in range(_ATTEMPTS):
+        items = registry.store.page(Scope(registry.vcp.id, DEFINITIONS)).items
+        documents: list[tuple[Stored, Json]] = [(item, codec.decode(item.value)) for item in items]
+        siblings = [(item, crd) for item, crd in documents if crd["spec"]["group"] == group]
+        try:
+            for item, crd in siblings:
+                others = [other for _, other in siblings if other is not crd]
+                if judge_names(crd, others, registry.now()):
+                    metadata = crd["metadata"]
+                    terminating = "deletionTimestamp" in metadata
+                    mutation = Mutation(item.key, codec.encode(crd), item.revision, uid=metadata["uid"], terminating=terminating)
+                    await registry.commit([mutation])
+        except RevisionMismatch:
+            continue
+        return
