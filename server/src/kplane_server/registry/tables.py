@@ -31,8 +31,10 @@ _NAME_TEXT: Final = (
 )
 _AGE_TEXT: Final = "CreationTimestamp is a timestamp representing the server time when this object was created."
 
-#: What a resource shows of which nothing else is known.
+#: What a custom resource shows whose definition names no columns.
 _PLAIN: Final = (Column("Name", "string", format="name", description=_NAME_TEXT), Column("Age", "date", description=_AGE_TEXT))
+#: What a built-in resource shows that has no columns of its own (roles, for one).
+_BUILTIN_PLAIN: Final = (_PLAIN[0], Column("Created At", "date", description=_AGE_TEXT))
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +50,7 @@ def _builtin_columns() -> dict[str, tuple[Column, ...]]:
 def columns_of(info: ResourceInfo) -> tuple[Column, ...]:
     """The columns of a resource; those of a custom resource begin with its name."""
     if info.builtin:
-        return _builtin_columns().get(_key(info), _PLAIN)
+        return _builtin_columns().get(_key(info), _BUILTIN_PLAIN)
     if not info.columns:
         return _PLAIN
     return (_PLAIN[0], *info.columns)
@@ -91,7 +93,11 @@ def _row(info: ResourceInfo, printer: Printer, item: Document, include_object: s
 
 
 def _builtin_printer(info: ResourceInfo) -> Printer:
-    return PRINTERS.get(_key(info), _plain_cells)
+    return PRINTERS.get(_key(info), _created_cells)
+
+
+def _created_cells(item: Document) -> list[Json]:
+    return [name(item), (item.get("metadata") or {}).get("creationTimestamp")]
 
 
 def _plain_cells(item: Document) -> list[Json]:

@@ -144,36 +144,6 @@ def decoded_size(value: Json) -> int:
         raise ValueError(str(error)) from error
 
 
-# -- services ------------------------------------------------------------------------------------------------------------------------
-def service_update(new: Document, old: Document, ctx: StrategyContext) -> None:
-    """A replacement that leaves allocated values out keeps them, unless the type is left behind (KEP-2579 and the "patch" rules)."""
-    if ctx.subresource:
-        return
-    spec, before = _object(new, "spec"), old.get("spec") or {}
-    if spec.get("type") == "ExternalName" or before.get("type") == "ExternalName":
-        return
-    if not spec.get("clusterIP") and not spec.get("clusterIPs"):
-        for field in ("clusterIP", "clusterIPs"):
-            if field in before:
-                spec[field] = before[field]
-    for field in ("ipFamilies", "ipFamilyPolicy"):
-        if not spec.get(field) and before.get(field):
-            spec[field] = before[field]
-    if spec.get("type") in ("NodePort", "LoadBalancer") and before.get("type") in ("NodePort", "LoadBalancer"):
-        _keep_node_ports(spec, before)
-
-
-def _keep_node_ports(spec: Document, before: Document) -> None:
-    known = {(port.get("protocol"), port.get("port")): port["nodePort"] for port in before.get("ports") or () if port.get("nodePort")}
-    used = {port.get("nodePort") for port in spec.get("ports") or () if isinstance(port, dict)}
-    for port in spec.get("ports") or ():
-        kept = known.get((port.get("protocol"), port.get("port"))) if isinstance(port, dict) else None
-        if kept and not port.get("nodePort") and kept not in used:
-            port["nodePort"] = kept
-    if spec.get("externalTrafficPolicy") == "Local" and not spec.get("healthCheckNodePort") and before.get("healthCheckNodePort"):
-        spec["healthCheckNodePort"] = before["healthCheckNodePort"]
-
-
 # -- workloads -----------------------------------------------------------------------------------------------------------------------
 def daemon_set_create(obj: Document, ctx: StrategyContext) -> None:
     metadata = _object(obj, "metadata")
