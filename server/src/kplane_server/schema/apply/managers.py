@@ -77,7 +77,8 @@ def update(
     entries = (new.get("metadata") or {}).get("managedFields")
     live_entries = (live.get("metadata") or {}).get("managedFields") if live is not None else None
     managers, unchanged = _managers_of_request(entries, live_entries, subresource)
-    if not managers and live is not None:  # tracking begins with a create, or with the first apply
+    if not managers and live is not None and (live.get("metadata") or {}).get("uid"):
+        # An object that was once without managers is tracked again only from its first apply on.
         return _with_entries(new, None)
     actor = identify(manager, UPDATE, api_version, subresource)
     try:
