@@ -75,7 +75,7 @@ class EscalationGuard:
         except RoleNotFound as error:
             if bindable is None:
                 raise Forbidden(str(error), group=RBAC_GROUP, kind=resource, name=name) from error
-            raise not_found(bindable.removesuffix("s"), RBAC_GROUP, role) from error
+            raise not_found(bindable, RBAC_GROUP, role) from error
         if why := self._missing(user, namespace, granted):
             raise forbidden_object(RBAC_GROUP, resource, name, why)
 

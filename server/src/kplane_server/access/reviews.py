@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
-from kplane_server.access.attributes import Attributes, Decision, for_path
+from kplane_server.access.attributes import Attributes, for_path
 from kplane_server.access.authentication import Authenticator
 from kplane_server.access.fields import Fields
 from kplane_server.access.jws import BadToken
@@ -65,17 +65,19 @@ async def subject_access_review(plane: Plane, user: UserInfo, namespace: str, bo
     """``SubjectAccessReview``: may somebody do this."""
     review = Fields(body, "SubjectAccessReview")
     spec = review.object("spec")
+    subject, asked = _subject(spec), _attributes(spec)
     causes = _spec_causes(spec, with_subject=True) + _metadata_causes(review)
     if causes:
         raise invalid("SubjectAccessReview", AUTHORIZATION, "", causes)
-    return _answer(body, _decide(plane, _subject(spec), spec))
+    return _answer(body, _decide(plane, subject, asked))
 
 
 async def local_subject_access_review(plane: Plane, user: UserInfo, namespace: str, body: Json) -> dict[str, Json]:
     """``LocalSubjectAccessReview``: the same about one namespace, which may be delegated."""
     review = Fields(body, "LocalSubjectAccessReview")
-    spec, metadata = review.object("spec"), review.object("metadata")
-    given = metadata.text("namespace")
+    spec = review.object("spec")
+    subject, attributes = _subject(spec), _attributes(spec)
+    given = review.object("metadata").text("namespace")
     if given and given != namespace:
         raise BadRequest(f"the namespace of the provided object does not match the namespace sent on the request: {given!r}")
     causes = _spec_causes(spec, with_subject=True) + _metadata_causes(review, allowed=("namespace",))
@@ -87,7 +89,7 @@ async def local_subject_access_review(plane: Plane, user: UserInfo, namespace: s
         causes.append(field_invalid("spec.nonResourceAttributes", shown, "disallowed on this kind of request"))
     if causes:
         raise invalid("LocalSubjectAccessReview", AUTHORIZATION, "", causes)
-    answer = _answer(body, _decide(plane, _subject(spec), spec))
+    answer = _answer(body, _decide(plane, subject, attributes))
     answer["metadata"] = {**(answer.get("metadata") or {}), "namespace": namespace}
     return answer
 
@@ -96,10 +98,11 @@ async def self_subject_access_review(plane: Plane, user: UserInfo, namespace: st
     """``SelfSubjectAccessReview``: may I do this (``kubectl auth can-i``)."""
     review = Fields(body, "SelfSubjectAccessReview")
     spec = review.object("spec")
+    asked = _attributes(spec)
     causes = _spec_causes(spec, with_subject=False) + _metadata_causes(review)
     if causes:
         raise invalid("SelfSubjectAccessReview", AUTHORIZATION, "", causes)
-    return _answer(body, _decide(plane, user, spec))
+    return _answer(body, _decide(plane, user, asked))
 
 
 async def self_subject_rules_review(plane: Plane, user: UserInfo, namespace: str, body: Json) -> dict[str, Json]:
@@ -160,8 +163,8 @@ def _subject(spec: Fields) -> UserInfo:
     return UserInfo(spec.text("user"), spec.text("uid"), spec.texts("groups"), spec.text_lists("extra"))
 
 
-def _decide(plane: Plane, user: UserInfo, spec: Fields) -> dict[str, Json]:
-    decision: Decision = plane.authorizer.authorize(user, _attributes(spec))
+def _decide(plane: Plane, user: UserInfo, asked: Attributes) -> dict[str, Json]:
+    decision = plane.authorizer.authorize(user, asked)
     status: dict[str, Json] = {"allowed": decision.allowed}
     if decision.reason:
         status["reason"] = decision.reason

@@ -91,7 +91,7 @@ def open(path: Path) -> Iterator[DataDir]:
             lock = FileLock(path / LOCK)
         except Held as error:
             raise already_running(path, error.pid) from error
-    with lock:
+    with lock, _private_files():
         with _explained(path):
             _check_marker(path)  # again: what was there before the lock may have been another server's beginning
             (path / STATE).unlink(missing_ok=True)  # of a server that was killed
@@ -208,6 +208,16 @@ def _initialise(path: Path) -> bytes:
         document = {"kind": _KIND, "format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
         files.write(marker, json.dumps(document).encode())
     return secret
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """What this process creates is its user's alone, the store's files too."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 #: What an OSError means to the one who chose the directory.

@@ -31,6 +31,9 @@ STOP_TIMEOUT: Final = 40.0
 #: A log beyond this is put aside at a start, replacing the one before it.
 MAX_LOG_BYTES: Final = 16 * 1024 * 1024
 
+#: How ``kplane-server`` begins its last line when it fails.
+MESSAGE_PREFIX: Final = "kplane-server: "
+
 _LOG_LINES: Final = 15
 _KILL_WAIT: Final = 10.0
 _PROBE_TIMEOUT: Final = 5.0
@@ -121,7 +124,7 @@ def start(options: StartOptions) -> tuple[ServerStatus, bool]:
     """Make sure that the directory is served and ready. Returns its status, and whether this call started it.
 
     Of two starts at once one starts it and both return when it is ready. Raises ProcessError with the reason of a failure, and
-    leaves nothing behind then.
+    leaves no process behind then.
     """
     path = datadir.prepare(options.data_dir)
     deadline = time.monotonic() + options.wait_timeout
@@ -263,10 +266,7 @@ def _wait_ready(path: Path, deadline: float, launched: _Daemon | _Unit | None) -
             return found
         code = launched.exit_code() if launched is not None else None
         if launched is not None and code is not None:
-            tail = launched.log_tail()
-            reason = reason_of(code) or "NotReady"
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise ProcessError(reason, f"the server {how}; its log ends:\n{tail}" if tail else f"the server {how}, without a word")
+            raise _ended(code, launched.log_tail())
         if launched is None and not found.running:
             raise ProcessError("NotReady", f"the server of {path} ended while it was waited for")
         if time.monotonic() >= deadline:
@@ -275,6 +275,16 @@ def _wait_ready(path: Path, deadline: float, launched: _Daemon | _Unit | None) -
             raise ProcessError("NotReady", f"{message}; its log ends:\n{tail}" if tail else message)
         time.sleep(pause)
         pause = min(pause * 1.3, _LONGEST_PAUSE)
+
+
+def _ended(code: int, tail: str) -> ProcessError:
+    """The error of a server that ended instead of becoming ready: its own last word if it had one, else its log's end."""
+    reason = reason_of(code)
+    last = tail.rpartition("\n")[2]
+    if reason is not None and last.startswith(MESSAGE_PREFIX):
+        return ProcessError(reason, last.removeprefix(MESSAGE_PREFIX))
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return ProcessError(reason or "NotReady", f"the server {how}; its log ends:\n{tail}" if tail else f"the server {how}, without a word")
 
 
 def _end(path: Path, pid: int, timeout: float) -> None:
