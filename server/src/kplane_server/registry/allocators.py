@@ -87,7 +87,7 @@ def _free_port(lookup: Lookup, mine: set[int]) -> int:
         return port not in mine and not lookup.exists(NODE_PORTS, "", str(port))
 
     for _ in range(_TRIES):
-        port = secrets.choice(_DYNAMIC_NODE_PORTS)
+        port: int = secrets.choice(_DYNAMIC_NODE_PORTS)
         if free(port):
             return port
     for port in (*_DYNAMIC_NODE_PORTS, *NODE_PORT_RANGE):

@@ -10,10 +10,12 @@ defaults by itself (a Deployment's ``strategy``) is made when it is missing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from kplane_server.model.errors import Json
-from kplane_server.registry.strategies.typewalk import Planner, visit
+from kplane_server.model.quantity import canonical
+from kplane_server.registry.strategies.typewalk import Planner, quantities, visit
 
 Object = dict[str, Any]
 
@@ -158,12 +160,13 @@ def children(obj: Object, field: str) -> list[Object]:
 class _Rule:
     """Everything that happens to a value of one type."""
 
-    __slots__ = ("fields", "function", "present", "zeros")
+    __slots__ = ("fields", "function", "present", "quantities", "zeros")
 
     def __init__(self, type_name: str, function: Callable[[Object], None] | None) -> None:
         self.present = PRESENT.get(type_name, ())
         self.fields = tuple(DEFAULTS.get(type_name, {}).items())
         self.zeros = tuple(ZERO_DEFAULTS.get(type_name, {}).items())
+        self.quantities = quantities(type_name)
         self.function = function
 
     def apply(self, obj: Object) -> None:
@@ -174,8 +177,28 @@ class _Rule:
         for field, number in self.zeros:
             if not obj.get(field):
                 obj[field] = number
+        for field, how in self.quantities:
+            if field in obj:
+                _canonicalize(obj, field, how)
         if self.function is not None:
             self.function(obj)
+
+
+def _canonicalize(obj: Object, field: str, how: str) -> None:
+    """Quantities in the form that a server answers with; one that cannot be read is left for validation."""
+    value = obj[field]
+    if how == "one":
+        obj[field] = _canonical(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = _canonical(item)
+
+
+def _canonical(value: Json) -> Json:
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        with suppress(ValueError):
+            return canonical(value)
+    return value
 
 
 class Defaults:
@@ -187,7 +210,7 @@ class Defaults:
 
     def _rule(self, type_name: str) -> _Rule | None:
         function = self._functions.get(type_name)
-        if function is None and not any(type_name in table for table in (DEFAULTS, ZERO_DEFAULTS, PRESENT)):
+        if function is None and not any(type_name in table for table in (DEFAULTS, ZERO_DEFAULTS, PRESENT)) and not quantities(type_name):
             return None
         return _Rule(type_name, function)
 

@@ -23,9 +23,6 @@ R = TypeVar("R")
 #: Deeper documents have no rules below this; no built-in type that has one is nested as deep.
 _MAX_DEPTH: Final = 40
 
-_HOWS: Final = ("one", "list", "map")
-
-
 @lru_cache(maxsize=1)
 def _graph() -> dict[str, dict[str, Any]]:
     graph: dict[str, dict[str, Any]] = orjson.loads((DATA / "types.json").read_bytes())
@@ -36,6 +33,16 @@ def enumerations(type_name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     """property → (``one`` or ``list``, allowed values) of a type."""
     enums = _graph().get(type_name, {}).get("enums", {})
     return {prop: (how, tuple(values)) for prop, (how, values) in enums.items()}
+
+
+#: The type of quantities in the graph.
+QUANTITY: Final = "api.resource.Quantity"
+
+
+def quantities(type_name: str) -> tuple[tuple[str, str], ...]:
+    """(property, ``one`` or ``map``) of the properties of a type that are quantities."""
+    links = _graph().get(type_name, {}).get("links", {})
+    return tuple((prop, how) for prop, (how, target) in links.items() if target == QUANTITY)
 
 
 class Plan(Generic[R]):
