@@ -37,6 +37,8 @@ class Cache:
         bucket = self._old.get(key[0])
         if bucket is None or (stored := bucket.pop(key, None)) is None:
             return None
+        if not bucket:
+            del self._old[key[0]]
         self._old_bytes -= ENTRY_OVERHEAD + len(stored.value)
         self._insert(stored)
         return stored

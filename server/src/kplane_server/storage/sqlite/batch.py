@@ -249,8 +249,9 @@ class Batch:
         self._sql("DELETE FROM garbage WHERE vcp = ? AND owner = ?", (vcp, owner))
 
     def mark(self, revision: int, now: int) -> None:
-        """Note the time of a revision."""
-        self._sql("INSERT OR REPLACE INTO marks VALUES (?, ?)", (revision, now))
+        """Note the time of a revision, if it has none yet."""
+        self._sql("INSERT OR IGNORE INTO marks VALUES (?, ?)", (revision, now))
+        self.dirty = True
 
     def trim(self, until: int, limit: int) -> int:
         """Delete up to ``limit`` rows of the log that are not above ``until``; the floor follows. Returns how many went."""
@@ -272,12 +273,12 @@ class Batch:
 
     def finish(self) -> None:
         """Write what is gathered over the whole transaction."""
-        if self._log:
-            self._sql_many(_LOG, self._log)
-            self.log_rows += len(self._log)
-        if changed := [(*key, delta) for key, delta in self._counts.items() if delta]:
-            self._sql_many(_COUNT, changed)
-            self._sql_many(_COUNT_ZERO, [row[:3] for row in changed])
+        self.log_rows += len(self._log)
         done = self._sql(_STATE, (self.revision, self.log_floor, self.log_rows, self.objects, self._start))
         if done.rowcount != 1:
             raise StorageUnavailable("another process has written to the store")
+        if self._log:
+            self._sql_many(_LOG, self._log)
+        if changed := [(*key, delta) for key, delta in self._counts.items() if delta]:
+            self._sql_many(_COUNT, changed)
+            self._sql_many(_COUNT_ZERO, [row[:3] for row in changed])

@@ -108,6 +108,7 @@ class SqliteStore:
         self._hub = Hub(revision, history_events=history_events, history_bytes=RING_BYTES)
         self._cached_reads = self._disk_reads = 0
         self._marks: deque[tuple[float, int]] = deque()  # (time, the latest revision then), as far back as the ring may go
+        self._marked = 0
         self._rotated = clock()
         self._closed = False
         self._writer = Writer(writer, path, self)
@@ -417,9 +418,10 @@ class SqliteStore:
             self._rotated = now
         while self._marks and self._marks[0][0] <= now - RING_SECONDS:
             self._hub.forget_until(self._marks.popleft()[1])
-        if self._writer.failed is not None or not self._marks or self._marks[-1][1] != revision:
+        if self._writer.failed is not None or self._marked != revision:
             await self._writer.submit(partial(Batch.mark, revision=revision, now=int(now)))
-        self._marks.append((now, revision))
+            self._marks.append((now, revision))
+            self._marked = revision
         await self.trim()
         if self._reader.execute("PRAGMA freelist_count").fetchone()[0] > FREE_PAGES:
             await self._writer.submit(partial(Batch.vacuum, pages=VACUUM_PAGES))
