@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from kplane_server.http.negotiation import PROTOBUF, Accepted, View, accept_object
 from kplane_server.http.request import Incoming
 from kplane_server.http.response import Response, StreamResponse
 from kplane_server.http.routing import ApiRequest
 from kplane_server.model.identity import UserInfo
+from kplane_server.model.resources import GroupVersionKind
+from kplane_server.registry import wire
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.vcp.controlplane import ControlPlane
 
@@ -37,6 +40,18 @@ class ResourceCall(Call):
 
     info: ResourceInfo
     namespace: str
+
+    @property
+    def gvk(self) -> GroupVersionKind:
+        """The type of the documents that come and go: of the resource, or of its sub-resource."""
+        request = self.request
+        return self.info.subresources[request.subresource].kind if request.subresource else self.info.gvk
+
+    def accept(self, views: frozenset[View]) -> Accepted:
+        """The form of the answer. Raises 406."""
+        header = self.incoming.header("accept")
+        protobuf = header is not None and PROTOBUF in header and wire.message_of(self.gvk) is not None
+        return accept_object(header, views, stream=self.request.verb == "watch", protobuf=protobuf)
 
 
 ResourceHandler = Callable[[ResourceCall], Answer | Awaitable[Answer]]

@@ -17,6 +17,7 @@ from kplane_server.model.errors import NotAcceptable, UnsupportedMediaType
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
 META_GROUP: Final = "meta.k8s.io"
 MAX_ACCEPT_LENGTH: Final = 2048
 
@@ -30,12 +31,20 @@ class View(Enum):
     METADATA_LIST = "PartialObjectMetadataList"
 
 
+class Encoding(Enum):
+    """How documents are written, in answers and in bodies."""
+
+    JSON = JSON
+    YAML = YAML
+    PROTOBUF = PROTOBUF
+
+
 class Accepted(NamedTuple):
-    """The outcome for a resource: its form, the version of meta.k8s.io that was asked for, and JSON or YAML."""
+    """The outcome for a resource: its form, the version of meta.k8s.io that was asked for, and the encoding."""
 
     view: View = View.OBJECT
     version: str = "v1"
-    yaml: bool = False
+    encoding: Encoding = Encoding.JSON
 
 
 class MediaRange(NamedTuple):
@@ -81,38 +90,48 @@ def media_ranges(accept: str) -> tuple[MediaRange, ...]:
     return tuple(ranges)
 
 
-def accept_object(accept: str | None, views: frozenset[View], *, stream: bool = False) -> Accepted:
-    """The form in which to answer with objects. Raises 406 when none that the client accepts can be had."""
+def accept_object(accept: str | None, views: frozenset[View], *, stream: bool = False, protobuf: bool = False) -> Accepted:
+    """The form in which to answer with objects. Raises 406 when none that the client accepts can be had.
+
+    protobuf: whether the kind has such a form. It is used for clients that take nothing else: documents are kept as JSON, so JSON is
+    what a client that takes both is served with best.
+    """
     if not accept or accept in (JSON, "*/*"):
         return PLAIN
     if len(accept) > MAX_ACCEPT_LENGTH:
         raise not_acceptable(stream)
-    return _accept_object(accept, views, stream)
+    return _accept_object(accept, views, stream, protobuf)
 
 
 @lru_cache(maxsize=512)
-def _accept_object(accept: str, views: frozenset[View], stream: bool) -> Accepted:
+def _accept_object(accept: str, views: frozenset[View], stream: bool, protobuf: bool) -> Accepted:
+    fallback: Accepted | None = None
     for entry in media_ranges(accept):
         if entry.type in (JSON, "application/*", "*/*"):
-            yaml = False
+            encoding = Encoding.JSON
         elif entry.type == YAML and not stream:
-            yaml = True
+            encoding = Encoding.YAML
+        elif entry.type == PROTOBUF and protobuf and "as" not in entry.parameters:
+            fallback = fallback or Accepted(View.OBJECT, "v1", Encoding.PROTOBUF)
+            continue
         else:
             continue
         wanted = entry.parameters.get("as")
         if wanted is None:
-            return Accepted(View.OBJECT, "v1", yaml)
+            return Accepted(View.OBJECT, "v1", encoding)
         version = entry.parameters.get("v", "")
         if entry.parameters.get("g") != META_GROUP or version not in ("v1", "v1beta1"):
             continue
         for view in views:
             if view.value == wanted:
-                return Accepted(view, version, yaml)
-    raise not_acceptable(stream)
+                return Accepted(view, version, encoding)
+    if fallback is None:
+        raise not_acceptable(stream)
+    return fallback
 
 
 def not_acceptable(stream: bool = False) -> NotAcceptable:
-    types = JSON if stream else f"{JSON}, {YAML}"
+    types = f"{JSON}, {PROTOBUF}" if stream else f"{JSON}, {YAML}, {PROTOBUF}"
     return NotAcceptable(f"only the following media types are accepted: {types}")
 
 
@@ -146,21 +165,20 @@ def require_json(accept: str | None) -> None:
         raise NotAcceptable(f"only the following media types are accepted: {JSON}")
 
 
-class BodyForm(Enum):
-    JSON = JSON
-    YAML = YAML
-
-
-def body_form(content_type: str | None) -> BodyForm:
-    """The form of a document in a body; upstream takes a missing Content-Type as JSON. Raises 415."""
+def body_encoding(content_type: str | None) -> Encoding:
+    """How a document in a body is written; upstream takes a missing Content-Type as JSON. Raises 415."""
     media = (content_type or JSON).partition(";")[0].strip().lower()
-    if media in ("", JSON):
-        return BodyForm.JSON
-    if media == YAML:
-        return BodyForm.YAML
-    raise UnsupportedMediaType(
-        f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}"
-    )
+    found = _BODY_ENCODINGS.get(media)
+    if found is None:
+        raise unsupported(JSON, YAML, PROTOBUF)
+    return found
+
+
+_BODY_ENCODINGS: Final = {"": Encoding.JSON, JSON: Encoding.JSON, YAML: Encoding.YAML, PROTOBUF: Encoding.PROTOBUF}
+
+
+def unsupported(*types: str) -> UnsupportedMediaType:
+    return UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {', '.join(types)}")
 
 
 #: The patch formats, as upstream lists them in its 415.
@@ -176,9 +194,7 @@ def patch_type(content_type: str | None) -> str:
     """The media type of a patch without its parameters. Raises 415."""
     media = (content_type or "").partition(";")[0].strip().lower()
     if media not in PATCH_TYPES:
-        raise UnsupportedMediaType(
-            f"the body of the request was in an unknown format - accepted media types include: {', '.join(PATCH_TYPES)}"
-        )
+        raise unsupported(*PATCH_TYPES)
     return media
 
 

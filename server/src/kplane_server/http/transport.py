@@ -17,10 +17,11 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from granian._granian import RSGIProtocolClosed, SocketHolder
+from granian._granian import RSGIProtocolClosed, RSGIProtocolError, SocketHolder
 from granian.constants import Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
@@ -29,6 +30,7 @@ from granian.server.embed import Server
 from kplane_server.http.call import Answer
 from kplane_server.http.request import Incoming
 from kplane_server.http.response import ClientGone, Response, StreamResponse
+from kplane_server.model.errors import BadRequest
 from kplane_server.settings import LimitSettings
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,10 @@ MAX_CONCURRENT_STREAMS: Final = 1000
 HEADER_READ_TIMEOUT: Final = 30_000
 #: How long an orderly stop waits for answers that are under way, in seconds.
 DRAIN_TIMEOUT: Final = 10.0
+
+#: How much of a body that was refused is still taken in, and for how long (seconds): a client that sends cannot read.
+MAX_DISCARDED: Final = 16 * 1024 * 1024
+DISCARD_TIMEOUT: Final = 5.0
 
 Handle = Callable[[Incoming], Awaitable[Answer]]
 
@@ -126,9 +132,10 @@ class Listener(Server):
 class RsgiIncoming:
     """An RSGI scope and protocol as an :class:`Incoming`."""
 
-    __slots__ = ("_headers", "_protocol", "client", "method", "path", "query_string")
+    __slots__ = ("_body_read", "_headers", "_protocol", "client", "method", "path", "query_string")
 
     def __init__(self, scope: Any, protocol: Any) -> None:
+        self._body_read = False
         self.method: str = scope.method
         self.path: str = scope.path
         self.query_string: str = scope.query_string
@@ -150,13 +157,46 @@ class RsgiIncoming:
     def headers(self) -> list[tuple[str, str]]:
         return list(self._headers.items())
 
-    def body_chunks(self) -> AsyncIterator[bytes]:
-        chunks: AsyncIterator[bytes] = aiter(self._protocol)
-        return chunks
+    async def body_chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._protocol:
+                yield chunk
+        except _BODY_ERRORS as error:
+            raise _broken_body() from error
+        self._body_read = True
 
     async def read_body(self) -> bytes:
-        body: bytes = await self._protocol()
+        self._body_read = True
+        try:
+            body: bytes = await self._protocol()
+        except _BODY_ERRORS as error:
+            raise _broken_body() from error
         return body
+
+    @property
+    def body_pending(self) -> bool:
+        """Whether the client may still be sending a body that nobody has read."""
+        if self._body_read or self.method == "GET":
+            return False
+        headers = self._headers
+        return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers or "content-length" not in headers
+
+    async def discard_body(self) -> None:
+        """Take in what the client is sending, within bounds, so that it is ready to read an answer that refuses it."""
+        left = MAX_DISCARDED
+        with suppress(TimeoutError, *_BODY_ERRORS):
+            async with asyncio.timeout(DISCARD_TIMEOUT):
+                async for chunk in self._protocol:
+                    left -= len(chunk)
+                    if left < 0:
+                        return
+
+
+def _broken_body() -> BadRequest:
+    return BadRequest("the body of the request is malformed or incomplete")
+
+
+_BODY_ERRORS: Final = (RSGIProtocolClosed, RSGIProtocolError)
 
 
 class _StreamOutlet:
@@ -188,11 +228,16 @@ class Transport:
         self._streams: set[asyncio.Task[Any]] = set()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        answer = await self._handle(RsgiIncoming(scope, protocol))
+        incoming = RsgiIncoming(scope, protocol)
+        answer = await self._handle(incoming)
         if isinstance(answer, StreamResponse):
             await self._stream(answer, protocol)
             return
-        protocol.response_bytes(answer.status, _headers(answer), answer.body)
+        if incoming.body_pending:
+            await incoming.discard_body()
+        # An answer to HEAD must have no body, which HTTP/2 is strict about.
+        body = answer.body if incoming.method != "HEAD" else b""
+        protocol.response_bytes(answer.status, _headers(answer), body)
 
     async def _stream(self, answer: StreamResponse, protocol: Any) -> None:
         """Write a stream until it ends or the client leaves; the client's leaving wakes a writer that waits for something to say."""

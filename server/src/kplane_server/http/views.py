@@ -14,12 +14,15 @@ from typing import Any, Final
 import orjson
 import yaml
 
-from kplane_server.http.negotiation import META_GROUP, YAML, Accepted, View
+from kplane_server.http.negotiation import META_GROUP, PROTOBUF, YAML, Accepted, Encoding, View, not_acceptable
 from kplane_server.http.response import JSON, Headers, Response
-from kplane_server.model.errors import BadRequest, Json
+from kplane_server.http.watchstream import JsonLines
+from kplane_server.model.errors import BadRequest, InternalError, Json
+from kplane_server.registry import wire
 from kplane_server.registry.listing import ListResult
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.tables import to_table
+from kplane_server.schema.protobuf import watch_frame
 
 INCLUDE_OBJECT: Final = ("Metadata", "Object", "None")
 
@@ -82,13 +85,20 @@ def partial(document: Json, version: str) -> Json:
 
 def encoded(value: bytes, accepted: Accepted, status: int = 200, headers: Headers | None = None) -> Response:
     """JSON bytes in the encoding that was asked for."""
-    if accepted.yaml:
-        text = yaml.dump(orjson.loads(value), Dumper=_Dumper, default_flow_style=False, allow_unicode=True)
-        return Response(status, text.encode(), YAML, headers if headers is not None else [])
-    return Response(status, value, JSON, headers if headers is not None else [])
+    given = headers if headers is not None else []
+    if accepted.encoding is Encoding.JSON:
+        return Response(status, value, JSON, given)
+    document = orjson.loads(value)
+    if accepted.encoding is Encoding.YAML:
+        text = yaml.dump(document, Dumper=_Dumper, default_flow_style=False, allow_unicode=True)
+        return Response(status, text.encode(), YAML, given)
+    message = wire.encode(document)
+    if message is None:
+        raise not_acceptable()
+    return Response(status, message, PROTOBUF, given)
 
 
-class MetadataView:
+class MetadataView(JsonLines):
     """A watch of metadata alone."""
 
     __slots__ = ("_version",)
@@ -102,7 +112,7 @@ class MetadataView:
     bookmark = object
 
 
-class TableView:
+class TableView(JsonLines):
     """A watch of Tables of one row; only the first has column definitions, as upstream."""
 
     __slots__ = ("_include", "_info", "_started", "_version")
@@ -125,3 +135,25 @@ class TableView:
         del metadata["creationTimestamp"]
         kind = {"kind": "Table", "apiVersion": f"{META_GROUP}/{self._version}"}
         return orjson.dumps({**kind, "metadata": metadata, "columnDefinitions": None, "rows": []})
+
+
+class ProtobufView:
+    """A watch in protobuf: length-delimited frames."""
+
+    __slots__ = ()
+
+    content_type = f"{PROTOBUF};stream=watch"
+
+    def object(self, value: bytes) -> bytes:
+        message = wire.encode(orjson.loads(value))
+        if message is None:
+            raise InternalError("an object of this watch has no protobuf form")
+        return message
+
+    bookmark = object
+
+    def frame(self, kind: str, document: bytes) -> bytes:
+        return watch_frame(kind, document)
+
+    def error(self, status: Json) -> bytes:
+        return watch_frame("ERROR", wire.encode(status) or b"")

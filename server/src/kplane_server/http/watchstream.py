@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from kplane_server.http.response import Outlet
-from kplane_server.model.errors import ApiError, Expired
+from kplane_server.http.response import JSON, Outlet
+from kplane_server.model.errors import ApiError, Expired, Json
 from kplane_server.registry.watching import BOOKMARK, WatchEvent
 from kplane_server.storage.api import Compacted, UnknownVcp
 
@@ -44,7 +44,10 @@ class Source(Protocol):
 
 
 class View(Protocol):
-    """How the objects of a stream look."""
+    """How the objects of a stream look, and how the stream is framed."""
+
+    @property
+    def content_type(self) -> str: ...
 
     def object(self, value: bytes) -> bytes:
         """A document as this client wants it."""
@@ -54,8 +57,30 @@ class View(Protocol):
         """The same for a document that carries nothing but a revision."""
         ...
 
+    def frame(self, kind: str, document: bytes) -> bytes:
+        """An event."""
+        ...
 
-class PlainView:
+    def error(self, status: Json) -> bytes:
+        """The event that ends a stream which cannot go on."""
+        ...
+
+
+class JsonLines:
+    """One event a line."""
+
+    __slots__ = ()
+
+    content_type = JSON
+
+    def frame(self, kind: str, document: bytes) -> bytes:
+        return b'{"type":"%b","object":%b}\n' % (kind.encode(), document)
+
+    def error(self, status: Json) -> bytes:
+        return self.frame("ERROR", orjson.dumps(status))
+
+
+class PlainView(JsonLines):
     """The documents as they are: no JSON work."""
 
     __slots__ = ()
@@ -120,11 +145,11 @@ class WatchStream:
                 raise
             await self._bookmark(outlet)
         except Compacted as error:
-            await outlet.send(error_line(Expired(str(error))))
+            await outlet.send(self._view.error(Expired(str(error)).status()))
         except UnknownVcp:
             return
         except ApiError as error:
-            await outlet.send(error_line(error))
+            await outlet.send(self._view.error(error.status()))
         finally:
             self._streams.leave(writer)
 
@@ -153,7 +178,7 @@ class WatchStream:
         size = 0
         view = self._view
         for kind, item in events:
-            line = event_line(kind, view.bookmark(item.value) if kind == BOOKMARK else view.object(item.value))
+            line = view.frame(kind, view.bookmark(item.value) if kind == BOOKMARK else view.object(item.value))
             lines.append(line)
             size += len(line)
             if size >= CHUNK:
@@ -165,13 +190,3 @@ class WatchStream:
     async def _bookmark(self, outlet: Outlet) -> None:
         if self._bookmarks:
             await self._send(outlet, (self._source.bookmark(),))
-
-
-def event_line(kind: str, document: bytes) -> bytes:
-    """One event as a line."""
-    return b'{"type":"%b","object":%b}\n' % (kind.encode(), document)
-
-
-def error_line(error: ApiError) -> bytes:
-    """The event that ends a stream which cannot go on."""
-    return b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.status())

@@ -117,6 +117,10 @@ class Expired(ApiError):
     code, reason = 410, "Expired"
 
 
+class LengthRequired(ApiError):
+    code, reason = 411, "LengthRequired"
+
+
 class RequestEntityTooLarge(ApiError):
     code, reason = 413, "RequestEntityTooLarge"
 

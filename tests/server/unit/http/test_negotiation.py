@@ -16,13 +16,13 @@ from kplane_server.http.negotiation import (
     LIST_VIEWS,
     WATCH_VIEWS,
     Accepted,
-    BodyForm,
     DiscoveryForm,
+    Encoding,
     View,
     accept_discovery,
     accept_object,
     accepts_gzip,
-    body_form,
+    body_encoding,
     patch_type,
     require_json,
 )
@@ -46,9 +46,9 @@ AGGREGATED = (
         ("application/json; charset=utf-8", Accepted()),
         (CLIENT_GO, Accepted()),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Accepted()),
-        ("application/yaml", Accepted(yaml=True)),
+        ("application/yaml", Accepted(encoding=Encoding.YAML)),
         ("application/yaml;q=0.5,application/json", Accepted()),
-        ("application/yaml, application/json;q=0.9", Accepted(yaml=True)),
+        ("application/yaml, application/json;q=0.9", Accepted(encoding=Encoding.YAML)),
         (KUBECTL_GET, Accepted(View.TABLE, "v1")),
         ("application/json;as=Table;v=v1beta1;g=meta.k8s.io", Accepted(View.TABLE, "v1beta1")),
         ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Accepted(View.METADATA_LIST, "v1")),
@@ -112,16 +112,16 @@ def test_json_documents_refuse_other_forms() -> None:
 
 @pytest.mark.parametrize(
     ("content_type", "expected"),
-    [(None, BodyForm.JSON), ("", BodyForm.JSON), ("application/json; charset=utf-8", BodyForm.JSON), ("Application/YAML", BodyForm.YAML)],
+    [(None, Encoding.JSON), ("", Encoding.JSON), ("application/json; charset=utf-8", Encoding.JSON), ("Application/YAML", Encoding.YAML)],
 )
-def test_bodies_are_json_or_yaml(content_type: str | None, expected: BodyForm) -> None:
-    assert body_form(content_type) is expected
+def test_bodies_are_json_or_yaml(content_type: str | None, expected: Encoding) -> None:
+    assert body_encoding(content_type) is expected
 
 
-@pytest.mark.parametrize("content_type", ["application/vnd.kubernetes.protobuf", "text/plain", "application/cbor"])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/cbor"])
 def test_other_bodies_are_unsupported(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType):
-        body_form(content_type)
+        body_encoding(content_type)
 
 
 def test_patches_must_say_their_format() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from kplane_server.http.call import Answer, ResourceCall
-from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS, accept_object
+from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS
 from kplane_server.http.views import list_response, object_response
 from kplane_server.registry.options import parse_get_options, parse_list_options
 
@@ -21,7 +21,7 @@ def get(call: ResourceCall) -> Answer | Awaitable[Answer]:
 
 
 def _get(call: ResourceCall) -> Answer:
-    accepted = accept_object(call.incoming.header("accept"), GET_VIEWS)
+    accepted = call.accept(GET_VIEWS)
     request = call.request
     stored = call.plane.api.get(call.info, call.namespace, request.name, request.subresource)
     return object_response(call.info, stored.value, accepted, call.query)
@@ -41,7 +41,7 @@ def list_objects(call: ResourceCall) -> Answer | Awaitable[Answer]:
 
 
 def _list(call: ResourceCall) -> Answer:
-    accepted = accept_object(call.incoming.header("accept"), LIST_VIEWS)
+    accepted = call.accept(LIST_VIEWS)
     result = call.plane.api.list(call.info, call.namespace or None, parse_list_options(call.query))
     return list_response(call.info, result, accepted, call.query)
 

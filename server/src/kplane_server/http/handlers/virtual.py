@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import orjson
+
 from kplane_server.access.reviews import HANDLERS
 from kplane_server.access.tokenrequest import create_token
 from kplane_server.http.bodies import Bodies
 from kplane_server.http.call import Answer, ResourceCall
-from kplane_server.http.negotiation import accept_object
-from kplane_server.http.response import json_response
+from kplane_server.http.negotiation import Accepted
 from kplane_server.http.routing import path_not_found
+from kplane_server.http.views import encoded
 from kplane_server.model.errors import BadRequest, Json
 from kplane_server.registry.options import parse_write_options
 
-CREATED = 201
+CREATED: Final = 201
 
 
 class Virtual:
@@ -29,20 +33,24 @@ class Virtual:
         handler = HANDLERS.get((call.info.group, call.info.resource))
         if handler is None:
             raise path_not_found()
-        body = await self._object(call, call.info.kind)
-        return json_response(await handler(call.plane, call.user, call.namespace, body), CREATED)
+        accepted, body = await self._object(call)
+        return self._answer(await handler(call.plane, call.user, call.namespace, body), accepted)
 
     async def token(self, call: ResourceCall) -> Answer:
         """``serviceaccounts/<name>/token``."""
-        body = await self._object(call, "TokenRequest")
-        return json_response(await create_token(call.plane, call.namespace, call.request.name, body), CREATED)
+        accepted, body = await self._object(call)
+        return self._answer(await create_token(call.plane, call.namespace, call.request.name, body), accepted)
 
-    async def _object(self, call: ResourceCall, kind: str) -> Json:
-        accept_object(call.incoming.header("accept"), frozenset())
+    def _answer(self, document: Json, accepted: Accepted) -> Answer:
+        return encoded(orjson.dumps(document), accepted, CREATED)
+
+    async def _object(self, call: ResourceCall) -> tuple[Accepted, Json]:
+        kind = call.gvk
+        accepted = call.accept(frozenset())
         ctx = parse_write_options(call.query, call.user, kind="CreateOptions")
-        body = await self._bodies.document(call, ctx)
+        body = await self._bodies.document(call, kind, ctx)
         if not isinstance(body, dict):
-            raise BadRequest(f"the body of the request must be a {kind} object")
-        if body.get("kind") not in (None, "", kind):
-            raise BadRequest(f"the kind in the data ({str(body['kind'])[:64]}) does not match the expected kind ({kind})")
-        return body
+            raise BadRequest(f"the body of the request must be a {kind.kind} object")
+        if body.get("kind") not in (None, "", kind.kind):
+            raise BadRequest(f"the kind in the data ({str(body['kind'])[:64]}) does not match the expected kind ({kind.kind})")
+        return accepted, body

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from kplane_server.http.call import Answer, ResourceCall
 from kplane_server.http.inflight import InFlight
-from kplane_server.http.negotiation import WATCH_VIEWS, View, accept_object
+from kplane_server.http.negotiation import WATCH_VIEWS, Encoding, View
 from kplane_server.http.response import StreamResponse
-from kplane_server.http.views import MetadataView, TableView, include_object
+from kplane_server.http.views import MetadataView, ProtobufView, TableView, include_object
 from kplane_server.http.watchstream import PlainView, WatchStream, WatchStreams
 from kplane_server.http.watchstream import View as StreamView
 from kplane_server.registry.options import WatchOptions, parse_watch_options
@@ -59,13 +59,13 @@ class Watching:
             lifetime=self._streams.lifetime(options.timeout_seconds),
             bookmarks=options.allow_bookmarks,
         )
-        return StreamResponse(stream.run, close)
+        return StreamResponse(stream.run, close, content_type=view.content_type)
 
 
 def _view(call: ResourceCall) -> StreamView:
-    accepted = accept_object(call.incoming.header("accept"), WATCH_VIEWS, stream=True)
+    accepted = call.accept(WATCH_VIEWS)
     if accepted.view is View.TABLE:
         return TableView(call.info, accepted.version, include_object(call.query))
     if accepted.view is View.METADATA:
         return MetadataView(accepted.version)
-    return PlainView()
+    return ProtobufView() if accepted.encoding is Encoding.PROTOBUF else PlainView()

@@ -11,10 +11,11 @@ import orjson
 
 from kplane_server.http.bodies import Bodies
 from kplane_server.http.call import Answer, ResourceCall
-from kplane_server.http.negotiation import LIST_VIEWS, WRITE_VIEWS, BodyForm, accept_object, patch_type
+from kplane_server.http.negotiation import LIST_VIEWS, WRITE_VIEWS, Encoding, patch_type
 from kplane_server.http.response import json_response, warning_headers
 from kplane_server.http.views import list_response, object_response
 from kplane_server.model.errors import BadRequest, Json
+from kplane_server.model.resources import GroupVersionKind
 from kplane_server.registry.deletion import Deletion
 from kplane_server.registry.options import (
     Patch,
@@ -25,6 +26,7 @@ from kplane_server.registry.options import (
 )
 from kplane_server.storage.api import Stored
 
+DELETE_OPTIONS: Final = GroupVersionKind("meta.k8s.io", "v1", "DeleteOptions")
 APPLY: Final = "application/apply-patch+yaml"
 
 
@@ -37,7 +39,7 @@ class Writing:
     async def create(self, call: ResourceCall) -> Answer:
         """POST to a collection, or to a sub-resource of an object."""
         ctx = _context(call, "CreateOptions")
-        body = await self._bodies.document(call, ctx)
+        body = await self._bodies.document(call, call.gvk, ctx)
         request = call.request
         stored = await call.plane.api.create(call.info, call.namespace, body, ctx, name=request.name, subresource=request.subresource)
         return _written(call, stored, ctx, 201)
@@ -45,7 +47,7 @@ class Writing:
     async def update(self, call: ResourceCall) -> Answer:
         """PUT of an object or a sub-resource."""
         ctx = _context(call, "UpdateOptions")
-        body = await self._bodies.document(call, ctx)
+        body = await self._bodies.document(call, call.gvk, ctx)
         request = call.request
         stored, created = await call.plane.api.update(call.info, call.namespace, request.name, body, ctx, request.subresource)
         return _written(call, stored, ctx, 201 if created else 200)
@@ -57,7 +59,7 @@ class Writing:
         body = await self._bodies.raw(call)
         if not body.strip():
             raise BadRequest("the request has no body, a patch was expected")
-        document = await self._bodies.decode(body, BodyForm.YAML if media == APPLY else BodyForm.JSON, ctx)
+        document = await self._bodies.decode(call, body, Encoding.YAML if media == APPLY else Encoding.JSON, ctx)
         patch = Patch(media, document, ctx.force)
         request = call.request
         stored, created = await call.plane.api.patch(call.info, call.namespace, request.name, patch, ctx, request.subresource)
@@ -65,7 +67,7 @@ class Writing:
 
     async def delete(self, call: ResourceCall) -> Answer:
         """DELETE of an object: a Status when it is gone, the object itself when it waits for something."""
-        options, dry_run = parse_delete_options(call.query, await self._bodies.optional_document(call))
+        options, dry_run = parse_delete_options(call.query, await self._bodies.optional_document(call, DELETE_OPTIONS))
         ctx = _delete_context(call, dry_run)
         result = await call.plane.api.delete(call.info, call.namespace, call.request.name, options, ctx)
         if not result.finished:
@@ -74,9 +76,9 @@ class Writing:
 
     async def delete_collection(self, call: ResourceCall) -> Answer:
         """DELETE of all that a list would select."""
-        options, dry_run = parse_delete_options(call.query, await self._bodies.optional_document(call))
+        options, dry_run = parse_delete_options(call.query, await self._bodies.optional_document(call, DELETE_OPTIONS))
         ctx = _delete_context(call, dry_run)
-        accepted = accept_object(call.incoming.header("accept"), LIST_VIEWS)
+        accepted = call.accept(LIST_VIEWS)
         selection = parse_list_options(call.query)
         result = await call.plane.api.delete_collection(call.info, call.namespace or None, selection, options, ctx)
         return list_response(call.info, result, accepted, call.query)
@@ -84,17 +86,17 @@ class Writing:
 
 def _context(call: ResourceCall, kind: str, *, apply: bool = False) -> RequestContext:
     agent = call.incoming.header("user-agent") or ""
-    accept_object(call.incoming.header("accept"), WRITE_VIEWS)  # a 406 must come before anything is written
+    call.accept(WRITE_VIEWS)  # a 406 must come before anything is written
     return parse_write_options(call.query, call.user, kind=kind, user_agent=agent, apply=apply)
 
 
 def _delete_context(call: ResourceCall, dry_run: bool) -> RequestContext:
-    accept_object(call.incoming.header("accept"), WRITE_VIEWS | LIST_VIEWS)
+    call.accept(WRITE_VIEWS | LIST_VIEWS)
     return RequestContext(user=call.user, dry_run=dry_run)
 
 
 def _written(call: ResourceCall, stored: Stored, ctx: RequestContext, status: int) -> Answer:
-    accepted = accept_object(call.incoming.header("accept"), WRITE_VIEWS)
+    accepted = call.accept(WRITE_VIEWS)
     return object_response(call.info, stored.value, accepted, call.query, status=status, headers=warning_headers(ctx.warnings))
 
 
