@@ -31,6 +31,7 @@ from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Strategy
+from kplane_server.schema.patch.json_patch import equal
 from kplane_server.storage.api import RevisionMismatch, Stored
 
 MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
@@ -56,13 +57,9 @@ async def update(
     check_namespace(info, body, namespace)
     if body["metadata"].setdefault("name", name) != name:
         raise BadRequest(f"the name of the object ({body['metadata']['name'][:253]}) does not match the name on the URL ({name})")
-    strategy = strategy_of(info)
-    if not body["metadata"].get("resourceVersion") and not strategy.allow_unconditional_update:
-        cause = field_invalid("metadata.resourceVersion", 0, "must be specified for an update")
-        raise invalid(info.kind, info.group, name, [cause])
     accept(info, body, ctx)
     pristine = orjson.dumps(body)
-    creates = strategy.allow_create_on_update and not subresource
+    creates = strategy_of(info).allow_create_on_update and not subresource
     return await change(registry, info, namespace, name, lambda _: orjson.loads(pristine), ctx, subresource, may_create=creates)
 
 
@@ -168,7 +165,7 @@ async def _store(
 ) -> Stored:
     key = stored.key
     mutation = registry.mutation(info, key, new, stored.revision)
-    if mutation.draft.at(stored.revision) == stored.value:
+    if mutation.draft.at(stored.revision) == stored.value or _same(new, old):
         return seen  # nothing changed: no write and no event, as upstream
     sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
     gone = mutation.terminating and not holds(info, new)
@@ -179,6 +176,17 @@ async def _store(
         return conversion.read(Stored(key, stored.revision, mutations[0].draft.at(stored.revision)), info)
     revisions = await registry.commit(mutations)
     return registry.answer(info, mutations[0], revisions[0])
+
+
+def _same(new: Json, old: Json) -> bool:
+    """Whether two documents differ in nothing but the order of their fields, and the revision that an update may leave out."""
+    if new.keys() != old.keys():
+        return False
+    first, second = new["metadata"], old["metadata"]
+    if (first.keys() ^ second.keys()) - {"resourceVersion"}:
+        return False
+    metadata = {**first, "resourceVersion": second.get("resourceVersion")}
+    return equal({**new, "metadata": metadata}, old)
 
 
 def _strategic(subresource: str) -> str:
@@ -204,6 +212,9 @@ def _check_preconditions(info: ResourceInfo, key: ObjectKey, new: Json, old: Jso
         raise conflict(info.resource, info.group, key.name, why)
     revision = metadata.get("resourceVersion")
     if revision in (None, "", "0"):
+        if not strategy_of(info).allow_unconditional_update:
+            cause = field_invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise invalid(info.kind, info.group, key.name, [cause])
         return
     if not (revision.isascii() and revision.isdigit()):
         raise invalid(info.kind, info.group, key.name, [field_invalid("metadata.resourceVersion", revision, "must be an unsigned integer")])
