@@ -337,7 +337,7 @@ def _write_query(dry_run: bool) -> dict[str, str]:
 def _retry_after(headers: http.client.HTTPMessage, attempt: int) -> float:
     """Seconds to wait before the next attempt, as the server asks or growing."""
     try:
-        return min(float(headers.get("Retry-After", "")), _MAX_RETRY_AFTER)
+        return min(float(str(headers.get("Retry-After", ""))), _MAX_RETRY_AFTER)
     except ValueError:
         return _BACKOFF * 2 ** (attempt - 1)
 

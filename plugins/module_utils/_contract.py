@@ -33,6 +33,9 @@ DEFAULT_PORT: t.Final = 8443
 #: How many ports after the default one are tried when nobody asked for a certain one.
 PORT_RANGE: t.Final = 100
 
+#: The release of kplane-server that belongs to this release of the collection.
+SERVER_REQUIREMENT: t.Final = "kplane-server==0.1.0"
+
 #: The path prefix of one VCP, before the Kubernetes path.
 VCP_PATH: t.Final = "/clusters/{name}/control-plane"
 #: Prefix of the kubeconfig entries of VCPs; context, cluster and user all bear the same name.

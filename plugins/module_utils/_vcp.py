@@ -297,6 +297,11 @@ def wait_gone(client: Client, names: t.Sequence[str], timeout: float) -> dict[st
 # Results
 
 
+def endpoint_of(obj: Json) -> str:
+    """The name of the ControlPlaneEndpoint that a VCP refers to."""
+    return str(((obj.get("spec") or {}).get("endpointRef") or {}).get("name") or "")
+
+
 def summary(obj: Json, endpoint: Json | None = None) -> Json:
     """A VCP as modules return it."""
     metadata, spec, status = obj.get("metadata") or {}, obj.get("spec") or {}, obj.get("status") or {}
@@ -322,6 +327,7 @@ def summary(obj: Json, endpoint: Json | None = None) -> Json:
         "uid": metadata.get("uid") or "",
         "created": created,
         "age_seconds": age(created),
+        "age": human(age(created)),
     }
 
 
@@ -332,3 +338,13 @@ def age(timestamp: str) -> int:
     except ValueError:
         return 0
     return max(0, int((datetime.now(timezone.utc) - then).total_seconds()))
+
+
+def human(seconds: int) -> str:
+    """A duration as kubectl shows it: its one or two largest units."""
+    for size, unit, next_size, next_unit, limit in ((86400, "d", 3600, "h", 8), (3600, "h", 60, "m", 8), (60, "m", 1, "s", 10)):
+        if seconds >= size:
+            count, rest = divmod(seconds, size)
+            rest //= next_size
+            return f"{count}{unit}{rest}{next_unit}" if count < limit and rest else f"{count}{unit}"
+    return f"{seconds}s"

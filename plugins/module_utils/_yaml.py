@@ -42,7 +42,7 @@ def _codec() -> tuple[t.Any, t.Any]:
             first: [(tag, regexp) for tag, regexp in rules if not tag.endswith((":timestamp", ":int", ":float"))]
             for first, rules in base_loader.yaml_implicit_resolvers.items()
         }
-        loader = type("FileLoader", (base_loader,), {"yaml_implicit_resolvers": resolvers})
+        loader: t.Any = type("FileLoader", (base_loader,), {"yaml_implicit_resolvers": resolvers})
         digits = list("-0123456789")
         loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^(?:0|-?[1-9][0-9]*)$"), digits)
         loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+][0-9]+)?$"), digits)
@@ -57,7 +57,7 @@ def load(content: bytes, source: str) -> t.Any:
             return json.loads(content)
         except ValueError:
             pass  # flow style YAML starts with a brace too
-    loader, unused_dumper = _codec()
+    loader = _codec()[0]
     try:
         return yaml.load(content, Loader=loader)
     except yaml.YAMLError as exc:
@@ -70,6 +70,6 @@ def load(content: bytes, source: str) -> t.Any:
 
 def dump(document: t.Any) -> bytes:
     """``document`` as YAML, keys in the order they have."""
-    unused_loader, dumper = _codec()
+    dumper = _codec()[1]
     text: bytes = yaml.dump(document, Dumper=dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, encoding="utf-8")
     return text

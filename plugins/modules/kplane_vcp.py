@@ -175,6 +175,7 @@ vcp:
     uid: 7c2a6d0c-6f0a-4d0b-9a57-0a0c6a6f7f0e
     created: "2026-01-01T00:00:00Z"
     age_seconds: 3
+    age: 3s
 results:
   description: One result for each VCP, in the order in which they were given.
   returned: always

@@ -23,6 +23,17 @@ options:
     description: Only VCPs with these labels, as C(kubectl) takes them, for example V(team=blue,tier!=gold).
     type: str
     default: ""
+  read_kubeconfig:
+    description:
+      - Whether to look into the user's kubeconfig too, and return for each VCP whether its context is there and is the current one.
+    type: bool
+    default: false
+  kubeconfig:
+    description:
+      - The kubeconfig for O(read_kubeconfig).
+      - If it is not given, it is the files in E(KUBECONFIG), else the one that the kplane configuration file names, else
+        C(~/.kube/config).
+    type: path
 seealso:
   - module: kplane.core.kplane_vcp
 author:
@@ -79,6 +90,7 @@ vcps:
       uid: 7c2a6d0c-6f0a-4d0b-9a57-0a0c6a6f7f0e
       created: "2026-01-01T00:00:00Z"
       age_seconds: 3
+      age: 3s
   contains:
     name:
       description: The name.
@@ -148,6 +160,22 @@ vcps:
       description: How many seconds ago that was.
       returned: always
       type: int
+    age:
+      description: The same for people.
+      returned: always
+      type: str
+    has_credentials:
+      description: Whether the kubeconfig has a context for it.
+      returned: when O(read_kubeconfig) is V(true)
+      type: bool
+    current:
+      description: Whether that is the current one.
+      returned: when O(read_kubeconfig) is V(true)
+      type: bool
+    marker:
+      description: V(*) if it is the current one, else a space.
+      returned: when O(read_kubeconfig) is V(true)
+      type: str
 management_context:
   description: The name of the context of the management plane that was asked.
   returned: always
@@ -157,8 +185,17 @@ management_context:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kplane.core.plugins.module_utils import _argspec, _contract, _module, _plane, _vcp
+from ansible_collections.kplane.core.plugins.module_utils import _argspec, _contract, _kubeconfig_files, _module, _plane, _vcp
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
+
+
+def with_contexts(vcps: list[_module.Result], snapshot: _kubeconfig_files.Snapshot) -> list[_module.Result]:
+    """The VCPs, with what the kubeconfig has for them."""
+    current, contexts = snapshot.current_context(), set(snapshot.contexts())
+    return [
+        {**vcp, "has_credentials": vcp["context"] in contexts, "current": vcp["context"] == current, "marker": "*" if vcp["context"] == current else " "}
+        for vcp in vcps
+    ]
 
 
 def work(module: AnsibleModule) -> _module.Result:
@@ -174,10 +211,12 @@ def work(module: AnsibleModule) -> _module.Result:
         control_planes, endpoints = list(world.control_planes.values()), world.endpoints
     else:
         field = f"metadata.name={name}" if name is not None else ""
-        control_planes, unused_version = reached.client.list(_contract.CONTROL_PLANES, label_selector=selector, field_selector=field)
+        control_planes = reached.client.list(_contract.CONTROL_PLANES, label_selector=selector, field_selector=field)[0]
         endpoints = {obj["metadata"]["name"]: obj for obj in reached.client.list(_contract.CONTROL_PLANE_ENDPOINTS)[0]}
     control_planes.sort(key=lambda obj: str(obj["metadata"]["name"]))
-    vcps = [_vcp.summary(obj, endpoints.get(((obj.get("spec") or {}).get("endpointRef") or {}).get("name") or "")) for obj in control_planes]
+    vcps = [_vcp.summary(obj, endpoints.get(_vcp.endpoint_of(obj))) for obj in control_planes]
+    if module.params["read_kubeconfig"]:
+        vcps = with_contexts(vcps, _kubeconfig_files.KubeconfigFiles(_plane.kubeconfig_paths(module.params)).read())
     return {
         "changed": False,
         "exists": bool(vcps),
@@ -191,6 +230,8 @@ def main() -> None:
     spec: _argspec.ArgumentSpec = {
         "name": {"type": "str"},
         "label_selector": {"type": "str", "default": ""},
+        "read_kubeconfig": {"type": "bool", "default": False},
+        "kubeconfig": {"type": "path"},
         **_argspec.PLANE,
         **_argspec.CONNECTION,
     }
