@@ -37,6 +37,7 @@ START_LOCK: Final = "start.lock"
 STATE: Final = "server.json"
 MASTER_KEY: Final = "master.key"
 LOG: Final = "server.log"
+OLD_LOG: Final = "server.log.1"
 BASE_URLS: Final = "base-urls.json"
 
 #: Set for a server that was started in the background: by what.
@@ -49,7 +50,7 @@ _SECRET_LENGTH: Final = 32
 #: Earlier addresses whose tokens are still good.
 _MAX_BASE_URLS: Final = 8
 #: What a first start that was interrupted may have left behind.
-_UNFINISHED: Final = frozenset({LOCK, START_LOCK, MASTER_KEY, LOG, STATE})
+_UNFINISHED: Final = frozenset({LOCK, START_LOCK, MASTER_KEY, LOG, OLD_LOG, STATE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class _Daemon:
     def __init__(self, path: Path, arguments: tuple[str, ...]) -> None:
         self._log = path / datadir.LOG
         if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
-            self._log.replace(self._log.with_suffix(".log.1"))
+            self._log.replace(path / datadir.OLD_LOG)
         descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self._begin = os.fstat(descriptor).st_size

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import pytest
+from support.planes import Clock, Plane
+
 from kplane_server.storage.memory import MemoryStore
 from kplane_server.storage.overlay import NoLayer
-from support.planes import Clock, Plane
 
 
 @pytest.fixture

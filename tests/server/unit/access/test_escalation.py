@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.planes import Plane, user
+
 from kplane_server.access.escalation import EscalationGuard
 from kplane_server.access.rbac import RBAC_GROUP
 from kplane_server.model.errors import Forbidden, NotFound
 from kplane_server.model.identity import MASTERS, UserInfo
-from support.planes import Plane, user
 
 READ = {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]}
 WRITE = {"verbs": ["create"], "apiGroups": [""], "resources": ["pods"]}

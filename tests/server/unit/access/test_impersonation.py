@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import pytest
+from support.planes import Plane, user
+
 from kplane_server.access.attributes import Attributes
 from kplane_server.access.impersonation import MAX_HEADERS, impersonate, service_account
 from kplane_server.model.errors import BadRequest, Forbidden, Unauthorized
 from kplane_server.model.identity import MASTERS, UserInfo
-from support.planes import Plane, user
 
 ADMIN = UserInfo("admin", groups=(MASTERS,))
 Headers = list[tuple[str, str]]

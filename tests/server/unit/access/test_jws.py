@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kplane_server.access import jws
 from kplane_server.access.jws import BadToken, Jws, SigningKey
 

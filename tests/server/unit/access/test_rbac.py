@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import pytest
+from support.planes import Plane, user
+
 from kplane_server.access import rbac
 from kplane_server.access.attributes import Attributes, Decision, for_path, forbidden
 from kplane_server.model.identity import MASTERS, UserInfo, service_account_user
-from support.planes import Plane, user
 
 READ = {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["configmaps"]}
 LIST = Attributes("list", "", "v1", "configmaps", namespace="default")

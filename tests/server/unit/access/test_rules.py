@@ -10,6 +10,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kplane_server.access.attributes import Attributes, for_path
 from kplane_server.access.rules import (
     FULL_AUTHORITY,

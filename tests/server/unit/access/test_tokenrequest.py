@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.planes import Plane
+
 from kplane_server.access.tokenrequest import create_token
 from kplane_server.model.errors import ApiError, BadRequest, Conflict, Invalid, NotFound
-from support.planes import Plane
 
 
 def body(**spec: Any) -> dict[str, Any]:

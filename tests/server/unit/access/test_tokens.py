@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.planes import BASE_URL, MASTER_SECRET, Clock
+
 from kplane_server.access.claims import Reference
 from kplane_server.access.jws import BadToken
 from kplane_server.access.tokens import BoundObject, TokenIssuer
 from kplane_server.model.keys import VcpId
 from kplane_server.storage.api import VcpRecord, VcpState
-from support.planes import BASE_URL, MASTER_SECRET, Clock
 
 RECORD = VcpRecord(VcpId(7), "demo", "uid-demo", 0, 1, VcpState.ACTIVE)
 URL = f"{BASE_URL}/clusters/demo/control-plane"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from kplane_server.process.admin import AdminCredential, ensure_admin_credential
 from kplane_server.process.failures import ProcessError
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from kplane_server.process import datadir
 from kplane_server.process.datadir import ServerState
 from kplane_server.process.failures import EXIT_CODES, DataDirError, ProcessError, reason_of
@@ -157,7 +158,7 @@ def test_an_orderly_end_leaves_no_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff"])
 def test_a_damaged_state_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / datadir.STATE).write_bytes(content)
-    with pytest.raises(DataDirError, match="server.json"):
+    with pytest.raises(DataDirError, match=r"server\.json"):
         datadir.read_state(tmp_path)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from kplane_server.process import pki
 from kplane_server.process.failures import ProcessError
 
