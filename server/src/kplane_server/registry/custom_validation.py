@@ -19,12 +19,7 @@ from kplane_server.model.errors import (
 )
 from kplane_server.model.metadata import dns1035_label_problems, dns1123_subdomain_problems
 from kplane_server.registry.strategies.base import Document, Path
-
-
-def check_structural(schema: Json) -> list[Cause]:
-    """Stands in until schema/crdschema.py is in."""
-    return []
-
+from kplane_server.schema.crdschema import check_structural, status_root_causes
 
 API_APPROVED: Final = "api-approved.kubernetes.io"
 _COLUMN_TYPES: Final = ("integer", "number", "string", "boolean", "date")
@@ -141,7 +136,10 @@ def _schema_causes(version: Json, at: str) -> Iterator[Cause]:
     if schema.get("type") != "object":
         yield field_invalid(f"{at}.type", schema.get("type") or "", "must be object at the root")
         return
-    for cause in check_structural(schema):
+    causes = check_structural(schema)
+    if (version.get("subresources") or {}).get("status") is not None:
+        causes.extend(status_root_causes(schema))
+    for cause in causes:
         joined = f"{at}.{cause.field}" if cause.field and not cause.field.startswith("[") else at + cause.field
         yield Cause(cause.reason, cause.message, joined)
 

@@ -35,7 +35,8 @@ def compile_pattern(pattern: str) -> Any:
     try:
         return re2.compile(pattern, _options)
     except re2.error as error:
-        raise ValueError(f"error parsing regexp: {error}") from error
+        reason = error.args[0] if error.args else error
+        raise ValueError(f"error parsing regexp: {reason.decode(errors='replace') if isinstance(reason, bytes) else reason}") from error
 
 
 @dataclass(frozen=True, slots=True)
