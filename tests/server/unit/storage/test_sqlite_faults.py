@@ -150,19 +150,26 @@ async def test_a_locked_file_is_unavailable_for_a_moment(store: SqliteStore, tmp
     await other.close()
 
 
-async def test_a_reader_in_the_way_of_a_checkpoint_is_harmless(
-    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_reader_in_the_way_of_a_checkpoint_is_harmless(store: SqliteStore, tmp_path: Path) -> None:
+    log = tmp_path / "store.db-wal"
     store._writer._checkpoint_at = 1
-    store._reader.execute("BEGIN")
-    store._reader.execute("SELECT * FROM state").fetchone()
-    await store._writer._checkpoint()
+    other = SqliteStore.open(tmp_path / "store.db", layer=layer_for)
+    other._reader.execute("BEGIN")
+    other._reader.execute("SELECT * FROM state").fetchone()
+    await store.commit([put(key("one"))])
+    await store.commit([put(key("two"))])
+    assert log.stat().st_size > 0
     assert store._writer._checkpoint_at > writer.CHECKPOINT_BYTES
-    store._reader.execute("COMMIT")
-    await store._writer._checkpoint()
+    other._reader.execute("COMMIT")
+    store._writer._checkpoint_at = 1
+    store._writer._signal.set()
+    while store._writer._checkpoint_at == 1:
+        await asyncio.sleep(0.01)
     assert store._writer._checkpoint_at == writer.CHECKPOINT_BYTES
-    assert (tmp_path / "store.db-wal").stat().st_size == 0
-    await store.commit([put(key("after"))])
+    assert log.stat().st_size == 0
+    await store.commit([put(key("three"))])
+    assert store.count(scope()) == 4
+    await other.close()
 
 
 async def test_a_writer_that_breaks_fails_everyone_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,11 +266,6 @@ class Batch:
         self._sql("DELETE FROM marks WHERE revision < ?", (self.log_floor,))
         return int(row[0])
 
-    def vacuum(self, pages: int) -> None:
-        """Give free pages at the end of the file back to the disk."""
-        self._sql(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
-        self.dirty = True
-
     def finish(self) -> None:
         """Write what is gathered over the whole transaction."""
         self.log_rows += len(self._log)

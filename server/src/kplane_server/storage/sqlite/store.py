@@ -424,7 +424,7 @@ class SqliteStore:
             self._marked = revision
         await self.trim()
         if self._reader.execute("PRAGMA freelist_count").fetchone()[0] > FREE_PAGES:
-            await self._writer.submit(partial(Batch.vacuum, pages=VACUUM_PAGES))
+            self._writer.vacuum(VACUUM_PAGES)
 
     # -- the store's own life
 

@@ -81,6 +81,7 @@ class Writer:
         self._room.set()
         self._closing = False
         self._checkpoint_at = CHECKPOINT_BYTES
+        self._vacuum_pages = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kplane-store")
         self.failed: StorageFull | StorageUnavailable | None = None
         self.transactions = 0
@@ -109,7 +110,12 @@ class Writer:
         self._signal.set()
         return await future
 
-    async def in_thread(self, function: Callable[[], _T]) -> _T:
+    def vacuum(self, pages: int) -> None:
+        """Give free pages at the end of the file back to the disk, when no transaction is open."""
+        self._vacuum_pages = pages
+        self._signal.set()
+
+    async def _in_thread(self, function: Callable[[], _T]) -> _T:
         """Run something that waits for the disk in the writer thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
@@ -123,16 +129,20 @@ class Writer:
     async def _run(self) -> None:
         try:
             while True:
-                if not self._queue:
-                    if self._closing:
-                        return
+                if self._queue:
+                    await self._write(self._take())
+                    await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
+                elif self._closing:
+                    return
+                elif not self._vacuum_pages:
                     self._signal.clear()
                     await self._signal.wait()
-                    continue
-                await self._write(self._take())
-                await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
+                if self._vacuum_pages:
+                    await self._aside(self._vacuum_now)
+                    self._vacuum_pages = 0
                 if self._wal_size() > self._checkpoint_at:
-                    await self._checkpoint()
+                    busy = await self._aside(self._checkpoint_now)
+                    self._checkpoint_at = CHECKPOINT_BYTES + (self._wal_size() if busy is not False else 0)
         except asyncio.CancelledError:  # the loop ends without close()
             self._abandon("the event loop has ended")
             raise
@@ -228,7 +238,7 @@ class Writer:
         published: Batch | None = None
         try:
             self._host.pin()
-            await self.in_thread(self._commit_now)
+            await self._in_thread(self._commit_now)
             published = batch
         finally:
             self._host.publish(published)
@@ -260,16 +270,20 @@ class Writer:
         except FileNotFoundError:
             return 0
 
-    async def _checkpoint(self) -> None:
-        """Move the write-ahead log into the database. A long reader (a backup) may be in the way; then it is tried again later."""
+    async def _aside(self, function: Callable[[], _T]) -> _T | None:
+        """Run in the thread, between transactions, what may fail without harm: it is tried again later."""
         try:
-            busy = await self.in_thread(self._checkpoint_now)
+            return await self._in_thread(function)
         except sqlite3.Error as error:
-            _log.warning("checkpoint: %s", error)
-            busy = True
-        self._checkpoint_at = self._wal_size() + CHECKPOINT_BYTES if busy else CHECKPOINT_BYTES
+            _log.warning("%s: %s", function.__name__, error)
+            return None
+
+    def _vacuum_now(self) -> None:
+        # Not execute(): it would stop after the first page.
+        self._connection.executescript(f"PRAGMA incremental_vacuum({self._vacuum_pages:d})")
 
     def _checkpoint_now(self) -> bool:
+        """Move the write-ahead log into the database. True: a long reader (a backup) was in the way."""
         return bool(self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
 
