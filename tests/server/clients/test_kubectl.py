@@ -50,7 +50,7 @@ def test_namespaces(kubectl: Kubectl) -> None:
 
 def test_create_get_patch_delete_of_a_configmap(kubectl: Kubectl) -> None:
     assert "created" in kubectl("create", "configmap", "settings", "--from-literal=a=1")
-    assert "AlreadyExists" in kubectl.fails("create", "configmap", "settings")
+    assert "already exists" in kubectl.fails("create", "configmap", "settings")
     kubectl("patch", "configmap", "settings", "-p", '{"data":{"b":"2"}}')
     kubectl("patch", "configmap", "settings", "--type=json", "-p", '[{"op":"remove","path":"/data/a"}]')
     kubectl("patch", "configmap", "settings", "--type=merge", "-p", '{"data":{"c":"3"}}')

@@ -145,7 +145,8 @@ class Server:
     def delete_vcp(self, name: str, seconds: float = 20.0) -> None:
         """Delete a VCP and wait until its ControlPlane is gone."""
         path = f"{GROUP}/controlplanes/{name}"
-        assert self.root.delete(path).code in (200, 202)
+        answer = self.root.delete(path)
+        assert answer.code in (200, 202), answer
         eventually(lambda: self.root.get(path).code == 404, seconds, f"VCP {name} gone")
 
 
