@@ -1,109 +1,122 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Quantities: ``100m``, ``1.5Gi``, ``2e3``. Values are exact decimals; the canonical text is the one that a server answers with.
+"""Quantities: numbers with a unit suffix, such as ``100m``, ``1.5Gi`` or ``12e6``.
 
-Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/.
+Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/. A quantity has at most nine decimal
+places (more are rounded away from zero); one with a binary suffix is capped where 64 bits end.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import ROUND_UP, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_UP, Context, Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
-PATTERN: Final = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
-PROBLEM: Final = f"quantities must match the regular expression '{PATTERN}'"
+#: Longer texts are refused before they are parsed.
+MAX_LENGTH: Final = 256
 
-#: No value is larger, and none more precise than a billionth; both are cut silently, as upstream does.
-MAXIMUM: Final = Decimal(2**63 - 1)
-_FINEST: Final = Decimal("1e-9")
-_MAX_LENGTH: Final = 64
-
-_TEXT = re.compile(r"(?P<sign>[+-]?)(?P<number>\d+\.?\d*|\.\d+)(?P<suffix>[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,4})?")
-
-_BINARY: Final = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_BY_EXPONENT: Final = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
-_CONTEXT: Final = Context(prec=60, rounding=ROUND_UP)
+_BINARY_NAMES: Final = {power: name for name, power in _BINARY.items()}
+_DECIMAL_NAMES: Final = {exponent: name for name, exponent in _DECIMAL.items()}
+_TEXT = re.compile(r"(?P<sign>[+-]?)(?P<digits>[0-9]*)(?P<dot>\.?)(?P<fraction>[0-9]*)(?P<suffix>[eEinumkKMGTP]*[-+]?[0-9]*)", re.ASCII)
+_EXPONENT = re.compile(r"[eE][+-]?[0-9]{1,18}")
+_CONTEXT = Context(prec=700, rounding=ROUND_UP, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_MAX: Final = Decimal(2**63 - 1)
+_NANO: Final = Decimal("1e-9")
+_MAX_EXPONENT: Final = 300
+
+_FORMAT_PROBLEM: Final = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+_SUFFIX_PROBLEM: Final = "unable to parse quantity's suffix"
 
 
-def _split(text: str) -> tuple[Decimal, str]:
-    """(value, suffix). Raises ``ValueError``."""
-    match = _TEXT.fullmatch(text) if len(text) <= _MAX_LENGTH else None
-    if match is None:
-        raise ValueError(PROBLEM)
-    suffix = match["suffix"] or ""
-    try:
-        number = Decimal(match["sign"] + match["number"])
-        if suffix in _BINARY:
-            number = _CONTEXT.multiply(number, Decimal(1024) ** (_BINARY.index(suffix) + 1))
-        elif suffix[:1] in ("e", "E") and suffix != "E":
-            number = _CONTEXT.scaleb(number, max(-99, min(99, int(suffix[1:]))))
-        else:
-            number = _CONTEXT.scaleb(number, _DECIMAL[suffix])
-    except InvalidOperation as error:
-        raise ValueError(PROBLEM) from error
-    return _bounded(number), suffix
+class Quantity(NamedTuple):
+    """A parsed quantity. ``form`` says how it is written again: ``binary``, ``decimal`` or ``exponent``."""
 
+    value: Decimal
+    form: str
 
-def _bounded(number: Decimal) -> Decimal:
-    if abs(number) >= MAXIMUM:
-        return MAXIMUM.copy_sign(number)
-    return number if _CONTEXT.remainder(number, _FINEST) == 0 else number.quantize(_FINEST, rounding=ROUND_UP, context=_CONTEXT)
+    def __str__(self) -> str:
+        """The canonical form: no fraction, the largest suffix that loses nothing."""
+        return _canonical(self.value, self.form)
 
 
 @lru_cache(maxsize=2048)
-def parse_quantity(value: str | int | float) -> Decimal:
-    """The exact value. Raises ``ValueError``."""
-    return _split(_as_text(value))[0]
-
-
-def _as_text(value: str | int | float) -> str:
-    if isinstance(value, bool):
-        raise ValueError(PROBLEM)
-    return value if isinstance(value, str) else format(Decimal(str(value)), "f")
-
-
-@lru_cache(maxsize=2048)
-def canonical(value: str | int | float) -> str:
-    """The text with the largest suffix that needs no fraction, in the same system (binary, decimal or exponent). Raises ``ValueError``."""
-    number, suffix = _split(_as_text(value))
-    if number == 0:
-        return "0"
+def parse(text: str) -> Quantity:
+    """Parse a quantity. Raises ``ValueError`` with Kubernetes' words."""
+    found = _TEXT.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if found is None or not (found["digits"] or found["fraction"]):
+        raise ValueError(_FORMAT_PROBLEM)
+    suffix = found["suffix"]
+    number = Decimal(f"{found['sign']}{found['digits'] or '0'}.{found['fraction'] or '0'}")
     if suffix in _BINARY:
-        if abs(number) >= 1024 or number == number.to_integral_value():
-            return _binary(number)
-        return _decimal(number)
-    if suffix[:1] in ("e", "E") and suffix != "E":
-        mantissa, exponent = _scaled(number)
-        return f"{mantissa}e{exponent}" if exponent else str(mantissa)
-    return _decimal(number)
+        value, form = _CONTEXT.multiply(number, Decimal(1024 ** _BINARY[suffix])), "binary"
+        value = min(max(value, -_MAX), _MAX)  # only these are capped upstream
+        if -1 < value < 1:
+            form = "decimal"
+    elif suffix in _DECIMAL:
+        value, form = _CONTEXT.scaleb(number, _DECIMAL[suffix]), "decimal"
+    elif _EXPONENT.fullmatch(suffix):
+        exponent = max(-_MAX_EXPONENT, min(_MAX_EXPONENT, int(suffix[1:])))
+        value, form = _CONTEXT.scaleb(number, exponent), "exponent"
+    else:
+        raise ValueError(_SUFFIX_PROBLEM)
+    places = value.as_tuple().exponent
+    return Quantity(_CONTEXT.quantize(value, _NANO) if isinstance(places, int) and places < -9 else value, form)
 
 
-def _binary(number: Decimal) -> str:
-    """Fractions of a byte are rounded up."""
-    whole = int(number.to_integral_value(rounding=ROUND_UP))
-    suffix = ""
-    for name in _BINARY:
-        if whole % 1024:
-            break
-        whole //= 1024
-        suffix = name
-    return f"{whole}{suffix}"
+def parse_quantity(text: str | int | float) -> Decimal:
+    """The value of a quantity, which JSON may also hold as a number. Raises ``ValueError``."""
+    return parse(text if isinstance(text, str) else _number_text(text)).value
 
 
-def _scaled(number: Decimal) -> tuple[int, int]:
-    """(integer, exponent that is a multiple of 3)."""
-    exponent = -9
-    mantissa = int(_CONTEXT.scaleb(number, 9))
-    while exponent < 18 and mantissa % 1000 == 0:
-        mantissa //= 1000
-        exponent += 3
-    return mantissa, exponent
+def canonical(text: str | int | float) -> str:
+    """A quantity as the server writes it. Raises ``ValueError``."""
+    return str(parse(text if isinstance(text, str) else _number_text(text)))
 
 
-def _decimal(number: Decimal) -> str:
-    mantissa, exponent = _scaled(number)
-    return f"{mantissa}{_BY_EXPONENT[exponent]}"
+def _number_text(number: int | float) -> str:
+    if isinstance(number, bool):
+        raise ValueError(_FORMAT_PROBLEM)
+    return repr(number)
+
+
+def compare(left: str, right: str) -> int:
+    """-1, 0 or 1, as ``left`` is less than, equal to or greater than ``right``."""
+    first, second = parse_quantity(left), parse_quantity(right)
+    return (first > second) - (first < second)
+
+
+def _canonical(value: Decimal, form: str) -> str:
+    if not value:
+        return "0"
+    if form == "binary" and -1024 < value < 1024:
+        form = "decimal"  # as upstream: too small to be worth a binary suffix
+    if form == "binary" and value == value.to_integral_value():
+        return _binary(int(value))
+    return _thousands(value, "exponent" if form == "exponent" else "decimal")
+
+
+def _binary(number: int) -> str:
+    power = 0
+    while power < 6 and number % 1024 == 0:
+        number //= 1024
+        power += 1
+    return f"{number}{_BINARY_NAMES.get(power, '')}"
+
+
+def _thousands(value: Decimal, form: str) -> str:
+    """An integer with the largest power of a thousand taken out; a fraction becomes milli, micro or nano."""
+    sign, digits, exponent = value.normalize(_CONTEXT).as_tuple()
+    assert isinstance(exponent, int)  # never infinite: parse caps it
+    mantissa = int("".join(map(str, digits)))
+    shift = exponent % 3
+    mantissa, exponent = mantissa * 10**shift, exponent - shift
+    text = f"{'-' if sign else ''}{mantissa}"
+    if form == "exponent":
+        return text if exponent == 0 else f"{text}e{exponent}"
+    if exponent > 18:
+        return f"{text}{'0' * (exponent - 18)}E"
+    return f"{text}{_DECIMAL_NAMES[exponent]}"
