@@ -33,4 +33,7 @@ def to_storage(obj: Json, info: ResourceInfo) -> Json:
         return obj
     if info.builtin:
         return convert(obj, info.group_version, info.storage_version)
-    return {**obj, "apiVersion": str(info.storage_version)}
+    stored = str(info.storage_version)
+    if isinstance(info, CustomResourceInfo):
+        info.check_conversion(obj["apiVersion"], stored)
+    return {**obj, "apiVersion": stored}

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import orjson
 
-from kplane_server.model.errors import Json
+from kplane_server.model.errors import InternalError, Json
 from kplane_server.model.keys import ResourceId
 from kplane_server.model.resources import GroupVersion, GroupVersionKind
 from kplane_server.registry import codec
@@ -34,6 +34,7 @@ class CustomResourceInfo(ResourceInfo):
     """A row of a custom resource, with what only those have.
 
     since: the revision of the definition when this shape began: objects written later were defaulted by it already.
+    by_webhook: versions differ in more than their apiVersion, and only a webhook knows how; this server calls none.
     """
 
     definition: str = ""
@@ -45,6 +46,7 @@ class CustomResourceInfo(ResourceInfo):
     deprecation: str = ""
     strategy: Strategy = field(default_factory=Strategy)
     prefix: bytes = b""
+    by_webhook: bool = False
 
     @property
     def schema(self) -> Schema:
@@ -56,15 +58,24 @@ class CustomResourceInfo(ResourceInfo):
         value = stored.value
         if stored.revision <= self.since:
             document = codec.decode(value)
-            document["apiVersion"] = f"{self.group}/{self.version}"
+            self.check_conversion(document["apiVersion"], str(self.group_version))
+            document["apiVersion"] = str(self.group_version)
             schema = self.schema
             apply_defaults(prune(document, schema)[0], schema)
             return Stored(stored.key, stored.revision, codec.encode(document).at(stored.revision))
         if value.startswith(self.prefix):
             return stored
-        document = codec.decode(value)
-        wanted = f"{self.group}/{self.version}"
-        return Stored(stored.key, stored.revision, codec.with_api_version(value, document["apiVersion"], wanted))
+        given, wanted = codec.decode(value)["apiVersion"], str(self.group_version)
+        self.check_conversion(given, wanted)
+        return Stored(stored.key, stored.revision, codec.with_api_version(value, given, wanted))
+
+    def check_conversion(self, given: str, wanted: str) -> None:
+        """Raises InternalError where upstream would ask a conversion webhook, rather than pass a wrong document off as right."""
+        if self.by_webhook and given != wanted:
+            raise InternalError(
+                f"conversion webhook for {given}, Kind={self.kind} failed: this server does not call conversion webhooks; "
+                f"only the storage version {self.storage_version} can be used"
+            )
 
 
 def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
@@ -104,6 +115,7 @@ def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
             terminating=_condition(crd, "Terminating"),
             deprecation=_deprecation(group, version, names["kind"]),
             strategy=custom_strategy(version, namespaced=spec["scope"] == "Namespaced"),
+            by_webhook=(spec.get("conversion") or {}).get("strategy") == "Webhook",
             prefix=f'{{"apiVersion":"{group}/{version["name"]}"'.encode(),
         )
 

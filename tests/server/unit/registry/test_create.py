@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kplane_server.model.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, MethodNotAllowed, NotFound
 from kplane_server.registry.generic import generate_name
+from kplane_server.registry.options import DeleteOptions
 
 from .conftest import Bench
 
@@ -110,17 +111,11 @@ async def test_a_namespace_must_be_there_and_stay(bench: Bench) -> None:
     with pytest.raises(NotFound, match='namespaces "nowhere" not found'):
         await bench.create("configmaps", {"metadata": {"name": "a"}}, "nowhere")
     await bench.create("namespaces", {"metadata": {"name": "leaving"}}, "")
-    await bench.api.delete(bench.info("namespaces"), "", "leaving", _delete(), bench.context())
+    await bench.api.delete(bench.info("namespaces"), "", "leaving", DeleteOptions(), bench.context())
     assert bench.get("namespaces", "leaving", "")["status"]["phase"] == "Terminating"
     with pytest.raises(Forbidden, match="unable to create new content in namespace leaving because it is being terminated") as caught:
         await bench.create("configmaps", {"metadata": {"name": "a"}}, "leaving")
     assert caught.value.causes[0].reason == "NamespaceTerminating"
-
-
-def _delete() -> Any:
-    from kplane_server.registry.options import DeleteOptions
-
-    return DeleteOptions()
 
 
 async def test_defaults_and_generation(bench: Bench) -> None:

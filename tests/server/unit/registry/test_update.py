@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kplane_server.model.errors import BadRequest, Conflict, Invalid, NotFound, UnsupportedMediaType
+from kplane_server.registry.options import Patch
 
 from .conftest import Bench
 from .test_create import DEPLOYMENT
@@ -100,8 +101,6 @@ async def test_the_four_patches(bench: Bench) -> None:
 
 async def test_a_patch_is_of_a_known_kind_and_shape(bench: Bench) -> None:
     await bench.create("configmaps", {"metadata": {"name": "a"}})
-    from kplane_server.registry.options import Patch
-
     with pytest.raises(UnsupportedMediaType, match="application/json-patch\\+json, application/merge-patch\\+json"):
         await bench.api.patch(bench.info("configmaps"), "default", "a", Patch("text/plain", {}), bench.context())
     for kind, body in (("merge", []), ("json", {}), ("strategic", []), ("apply", []), ("json", [{"op": "remove", "path": ""}])):
