@@ -43,10 +43,12 @@ class FusedStore(MemoryStore):
     """A store whose writes fail after so many: what the disk sees of a process that is killed there."""
 
     fuse: int | None = None
+    dead = False
     writes = 0
 
     def _burn(self) -> None:
         if self.fuse is not None and self.writes >= self.fuse:
+            self.dead = True
             raise StorageUnavailable("the process is dead")
         self.writes += 1
 
@@ -97,6 +99,7 @@ class World:
 
     async def restart(self, **plane: Any) -> None:
         """Another process on the same data, perhaps under another address."""
+        self.store.fuse, self.store.dead = None, False
         await self.controllers.stop()
         if plane:
             former = (*self.plane.former_base_urls, self.plane.base_url)
@@ -110,6 +113,8 @@ class World:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             await asyncio.sleep(0.002)
+            if self.store.dead:
+                raise StorageUnavailable("the process is dead")
             if self.controllers.idle and (until is None or until()):
                 return
         raise AssertionError(f"it does not settle: {self.controllers.statistics()}")

@@ -23,6 +23,7 @@ from kplane_server.vcp.directory import Directory
 Document = dict[str, Any]
 
 _PAGE: Final = 200
+_COMPLETE: Final = b'"reason":"SpecResolved"'
 
 
 class ConfigurationController:
@@ -40,7 +41,11 @@ class ConfigurationController:
         return None
 
     def observe(self, event: Event) -> Iterable[Hashable]:
-        return () if event.type is EventType.DELETED or event.key.vcp != ROOT_VCP_ID else (event.key,)
+        if event.type is EventType.DELETED or event.key.vcp != ROOT_VCP_ID:
+            return ()
+        if event.type is EventType.ADDED and _COMPLETE in event.value:
+            return ()  # the operator's own: no client can create an object with a status
+        return (event.key,)
 
     async def resync(self) -> AsyncIterator[Hashable]:
         for resource in (contract.CLASSES, contract.ENDPOINTS):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ConfigMap ``kube-root-ca.crt``: the CA is in every namespace, and stays what it is."""
+"""ConfigMap ``kube-root-ca.crt``: the CA is in every namespace from its first commit on; here it stays what it is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class RootCaController:
     def observe(self, event: Event) -> Iterable[Hashable]:
         key = event.key
         if key.resource == NAMESPACES:
-            return () if event.type is EventType.DELETED else ((key.vcp, key.name),)
+            made = event.type is EventType.ADDED and self._store.get(ObjectKey(key.vcp, CONFIG_MAPS, key.name, NAME)) is None
+            return ((key.vcp, key.name),) if made else ()
         return ((key.vcp, key.namespace),) if key.name == NAME and event.type is not EventType.ADDED else ()
 
     async def resync(self) -> AsyncIterator[Hashable]:

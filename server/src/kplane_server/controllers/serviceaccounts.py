@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ServiceAccounts: the one called ``default`` is in every namespace, and Secrets that ask for a token of an account hold one.
 
+Mostly a new namespace has its account from the commit that makes it; here it is made again when somebody deleted it.
+
 Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
 """
 
@@ -68,7 +70,8 @@ class ServiceAccountController:
         if resource == SERVICE_ACCOUNTS:
             return () if event.type is EventType.MODIFIED else (Account(vcp, namespace, name),)
         if resource == NAMESPACES:
-            return () if event.type is EventType.DELETED else (Account(vcp, name, DEFAULT),)
+            made = event.type is EventType.ADDED and self._store.get(ObjectKey(vcp, SERVICE_ACCOUNTS, name, DEFAULT)) is None
+            return (Account(vcp, name, DEFAULT),) if made else ()
         if event.type is not EventType.DELETED and _TOKEN_TYPE in event.value:
             return (TokenSecret(vcp, namespace, name),)
         return ()
