@@ -21,11 +21,12 @@ from kplane_server.registry.attributes import Attributes
 class Chain:
     """An :class:`kplane_server.registry.attributes.Admission`. A plug-in refuses by raising ``ApiError``."""
 
-    __slots__ = ("_mutators", "_plugins")
+    __slots__ = ("_judges", "_mutators", "_plugins")
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self._plugins = tuple(plugins)
-        self._mutators = tuple(p for p in self._plugins if p.early)
+        self._mutators = tuple(p for p in self._plugins if type(p).admit is not Plugin.admit)
+        self._judges = tuple(p for p in self._plugins if type(p).validate is not Plugin.validate)
 
     @property
     def plugins(self) -> Sequence[Plugin]:
@@ -40,7 +41,7 @@ class Chain:
                 await _finish(plugin.admit(attributes))
 
     async def validate(self, attributes: Attributes) -> None:
-        for plugin in self._plugins:
+        for plugin in self._judges:
             if plugin.concerns(attributes):
                 await _finish(plugin.validate(attributes))
 

@@ -21,7 +21,6 @@ _REVIEWS: Final = frozenset({("authorization.k8s.io", "localsubjectaccessreviews
 
 class NamespaceLifecycle(Plugin):
     name = "NamespaceLifecycle"
-    early = True
 
     def concerns(self, attributes: Attributes) -> bool:
         if attributes.operation is Operation.CREATE:

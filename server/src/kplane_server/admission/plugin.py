@@ -12,10 +12,9 @@ from kplane_server.registry.attributes import Attributes
 
 
 class Plugin:
-    """One rule. ``early``: it has work before the document is validated (it changes the document, or must refuse first)."""
+    """One rule. It overrides ``admit`` (it changes the document, or must refuse before anything else), ``validate``, or both."""
 
     name: str = ""
-    early: bool = False
 
     def concerns(self, attributes: Attributes) -> bool:
         """Whether this write is any of its business. Called often: no look-ups here."""

@@ -22,7 +22,6 @@ _COMPUTED: Final = "must not be provided in pod spec; priority admission control
 
 class Priority(Plugin):
     name = "Priority"
-    early = True
 
     def concerns(self, attributes: Attributes) -> bool:
         return is_pod_creation(attributes) or (

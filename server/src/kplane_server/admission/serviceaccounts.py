@@ -26,7 +26,6 @@ _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 class ServiceAccountAdmission(Plugin):
     name = "ServiceAccount"
-    early = True
 
     def concerns(self, attributes: Attributes) -> bool:
         return is_pod_creation(attributes)

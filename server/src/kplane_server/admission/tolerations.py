@@ -18,7 +18,6 @@ _EFFECT: Final = "NoExecute"
 
 class DefaultTolerationSeconds(Plugin):
     name = "DefaultTolerationSeconds"
-    early = True
 
     def concerns(self, attributes: Attributes) -> bool:
         return is_pod_creation(attributes)

@@ -26,28 +26,28 @@ decode = orjson.loads
 
 def encode(obj: Json) -> Draft:
     """A document, complete but for its revision. Raises ``RequestEntityTooLarge`` and, for text that is no Unicode, ``BadRequest``."""
-    metadata = obj["metadata"]
-    if "resourceVersion" in metadata:
-        metadata = {k: v for k, v in metadata.items() if k != "resourceVersion"}
-    try:
-        header = orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"]})
-        body = orjson.dumps(metadata)
-        rest = orjson.dumps({k: v for k, v in obj.items() if k not in _HEADER_FIELDS})
-    except (TypeError, orjson.JSONEncodeError) as error:
-        raise BadRequest(f"the object cannot be encoded: {error}") from error
-    if len(header) + len(body) + len(rest) > MAX_DOCUMENT_BYTES:
+    metadata = {"resourceVersion": "", **obj["metadata"]}
+    metadata["resourceVersion"] = ""
+    text = _dump(obj, metadata)
+    if len(text) > MAX_DOCUMENT_BYTES:
         raise RequestEntityTooLarge("etcdserver: request is too large")
-    first = b'",' if len(body) > 2 else b'"'
-    second = b"," if len(rest) > 2 else b""
-    return Draft(b"%b,%b" % (header[:-1], _REVISION_FIELD), b"%b%b%b%b" % (first, body[1:], second, rest[1:]))
+    start = text.index(_REVISION_FIELD) + len(_REVISION_FIELD)  # the first: what comes before cannot hold an unescaped quote
+    return Draft(text[:start], text[start:])
 
 
 def encode_without_revision(obj: Json) -> bytes:
     """A document that was never stored (the answer to a dry run of a create)."""
-    metadata = {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}
-    rest = {k: v for k, v in obj.items() if k not in _HEADER_FIELDS}
+    return _dump(obj, {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"})
+
+
+def _dump(obj: Json, metadata: Json) -> bytes:
+    """Compact JSON in the fixed order."""
+    ordered = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata}
+    for key, value in obj.items():
+        if key not in _HEADER_FIELDS:
+            ordered[key] = value
     try:
-        return orjson.dumps({"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": metadata, **rest})
+        return orjson.dumps(ordered)
     except (TypeError, orjson.JSONEncodeError) as error:
         raise BadRequest(f"the object cannot be encoded: {error}") from error
 

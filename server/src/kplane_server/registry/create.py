@@ -19,11 +19,13 @@ from kplane_server.registry.generic import Registry, check_namespace, check_type
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.strategies.base import Strategy
 from kplane_server.storage.api import ABSENT, RevisionMismatch, Stored
 
 #: How many names are tried for a ``generateName`` (upstream: RetryGenerateName), and how often companions may get in the way.
 CREATE_ATTEMPTS: Final = 8
 
+_NO_COMPANIONS: Final = Strategy().companion_hook
 _SERVER_FIELDS: Final = ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -48,7 +50,8 @@ async def create(
         raise BadRequest(f"the name of the object ({metadata['name'][:253]}) does not match the name on the URL ({name})")
     accept(info, body, ctx)
     generated = not metadata.get("name") and metadata.get("generateName")
-    pristine = orjson.dumps(body)
+    repeatable = generated or strategy_of(info).companion_hook is not _NO_COMPANIONS
+    pristine = orjson.dumps(body) if repeatable else b""
     for attempt in range(CREATE_ATTEMPTS):
         obj = body if attempt == 0 else orjson.loads(pristine)
         if generated:
@@ -60,6 +63,8 @@ async def create(
             if taken and not generated:
                 raise already_exists(info.resource, info.group, obj["metadata"]["name"]) from mismatch
             last = mismatch
+            if not repeatable:
+                break
     if generated:
         raise already_exists(info.resource, info.group, obj["metadata"]["name"]) from last
     raise ServiceUnavailable(f"what must be created with the object kept changing: {last}", retry_after=1) from last
@@ -78,6 +83,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
         if attributes.mutated:
             complete(info, obj)
             check_types(info, obj)
+    causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
     if not owned:
         obj = attributes.object = own_created(info, obj, ctx, registry.now())
     metadata = obj["metadata"]
@@ -86,15 +92,14 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
     metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = registry.now()
     strategy.prepare_for_create(obj, sctx)
-    causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
     reject(info, name, causes + (shape_causes(info, obj) or strategy.validate_create(obj, sctx)))
     for text in strategy.warnings(obj):
         ctx.warn(text)
     await registry.admission.validate(attributes)
+    companions = strategy.companions(obj, None, sctx)  # may fill in what was allocated, so it comes before the encoding
     mutations = [registry.mutation(info, key, obj, ABSENT)]
-    companions = strategy.companions(obj, None, sctx)
     if companions:
-        mutations = [registry.mutation(info, key, obj, ABSENT), *registry.companion_mutations(companions, ctx)]
+        mutations += registry.companion_mutations(companions, ctx)
     if ctx.dry_run:
         if registry.store.get(key) is not None:
             raise RevisionMismatch(key, ABSENT, registry.store.revision)

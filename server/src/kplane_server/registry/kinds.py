@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from kplane_server.registry.builtin_schemas import schema_for
 from kplane_server.registry.catalog import BUILTIN
@@ -21,13 +21,32 @@ _DEFINITION: Final = definition_strategy(
 )
 
 
+class _Kind(NamedTuple):
+    """What a built-in row means, found by the identity of the row, for the rows live as long as the process."""
+
+    info: ResourceInfo
+    strategy: Strategy
+    schema: Schema
+
+
+_KINDS: Final[dict[int, _Kind]] = {}
+
+
+def _kind_of(info: ResourceInfo) -> _Kind:
+    known = _KINDS.get(id(info))
+    if known is not None and known.info is info:
+        return known
+    found = _Kind(info, _DEFINITION if info.storage_id == DEFINITIONS else strategy_for(info), schema_for(info.gvk))
+    if BUILTIN.find(*info.gvr) is info:
+        _KINDS[id(info)] = found
+    return found
+
+
 def strategy_of(info: ResourceInfo) -> Strategy:
     """The behaviour of a kind."""
-    if isinstance(info, CustomResourceInfo):
-        return info.strategy
-    return _DEFINITION if info.storage_id == DEFINITIONS else strategy_for(info)
+    return info.strategy if isinstance(info, CustomResourceInfo) else _kind_of(info).strategy
 
 
 def schema_of(info: ResourceInfo) -> Schema:
     """The shape of a kind's documents at the row's version."""
-    return info.schema if isinstance(info, CustomResourceInfo) else schema_for(info.gvk)
+    return info.schema if isinstance(info, CustomResourceInfo) else _kind_of(info).schema

@@ -165,7 +165,8 @@ async def _store(
 ) -> Stored:
     key = stored.key
     mutation = registry.mutation(info, key, new, stored.revision)
-    if mutation.draft.at(stored.revision) == stored.value or _same(new, old):
+    encoded = mutation.draft.at(stored.revision)
+    if encoded == stored.value or (len(encoded) == len(stored.value) and _same(new, old)):
         return seen  # nothing changed: no write and no event, as upstream
     sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
     gone = mutation.terminating and not holds(info, new)
