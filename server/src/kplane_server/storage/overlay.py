@@ -62,9 +62,6 @@ class Overlay:
             start = max(start, bisect_right(names, after))
         return names[start:end]
 
-    def count(self, record: VcpRecord, scope: Scope) -> int:
-        return len(self.names(record, scope))
-
 
 def merge(
     scope: Scope, rows: Iterable[Row], names: Sequence[Position], base: Callable[[ObjectKey], Stored | None]

@@ -65,6 +65,5 @@ def test_the_part_of_a_layer_that_a_scope_has() -> None:
     assert overlay.names(record, SCOPE._replace(namespace="zz")) == ()
     assert overlay.names(record, SCOPE, ("a", "1")) == (("a", "2"), ("a-b", "1"), ("b", "1"))
     assert overlay.names(record, SCOPE._replace(namespace="a"), ("b", "1")) == ()
-    assert overlay.count(record, SCOPE._replace(namespace="a")) == 2
     assert Overlay(lambda record: NoLayer()).names(record, SCOPE) == ()
     assert Overlay(NoLayer()).get(record, _key(("a", "1"))) is None

@@ -41,6 +41,7 @@ CREATE TABLE objects (
   value BLOB
 );
 CREATE UNIQUE INDEX objects_key ON objects (vcp, resource, namespace, name);
+CREATE INDEX objects_whiteout ON objects (vcp, resource, namespace) WHERE value IS NULL;
 CREATE INDEX objects_terminating ON objects (vcp) WHERE terminating = 1;
 
 -- objects.owners turned round.
@@ -58,15 +59,6 @@ CREATE TABLE garbage (
   vcp INTEGER NOT NULL,
   owner TEXT NOT NULL,
   PRIMARY KEY (vcp, owner)
-) WITHOUT ROWID;
-
--- How many objects a collection has more (or fewer) than its layer; namespace '*' is the sum of all.
-CREATE TABLE counts (
-  vcp INTEGER NOT NULL,
-  namespace TEXT NOT NULL,
-  resource TEXT NOT NULL,
-  delta INTEGER NOT NULL,
-  PRIMARY KEY (vcp, namespace, resource)
 ) WITHOUT ROWID;
 
 -- What happened lately. A row holds what it replaced; what it wrote is in the next row of the same key, or in objects.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, VcpId
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, VcpId
 from kplane_server.storage.api import (
     ANY,
     NEW_VCP,
@@ -28,19 +28,11 @@ from kplane_server.storage.api import (
 )
 from kplane_server.storage.overlay import Overlay
 
-#: The namespace that stands for the sum of all in the table ``counts``.
-ALL_NAMESPACES: Final = "*"
-
 _SELECT = "SELECT id, revision, value, owners FROM objects WHERE vcp = ? AND resource = ? AND namespace = ? AND name = ?"
 _INSERT = "INSERT INTO objects (vcp, resource, namespace, name, revision, terminating, owners, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _UPDATE = "UPDATE objects SET revision = ?, terminating = ?, owners = ?, value = ? WHERE id = ?"
 _DELETE = "DELETE FROM objects WHERE id = ?"
 _LOG = "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_COUNT = (
-    "INSERT INTO counts (vcp, namespace, resource, delta) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (vcp, namespace, resource) DO UPDATE SET delta = delta + excluded.delta"
-)
-_COUNT_ZERO = "DELETE FROM counts WHERE vcp = ? AND namespace = ? AND resource = ? AND delta = 0"
 _STATE = (
     "UPDATE state SET revision = ?, log_floor = ?, log_rows = log_rows + ?, objects = objects + ? WHERE revision = ?"
 )
@@ -50,14 +42,12 @@ _GARBAGE = "INSERT OR IGNORE INTO garbage SELECT ?1, ?2 WHERE EXISTS (SELECT 1 F
 
 _WIPE_OBJECTS = "DELETE FROM objects WHERE id IN (SELECT id FROM objects WHERE vcp = ?1 ORDER BY resource, namespace, name LIMIT ?2)"
 _WIPE_LOG = "DELETE FROM log WHERE revision IN (SELECT revision FROM log WHERE vcp = ?1 LIMIT ?2)"
-_WIPE_COUNTS = (
-    "DELETE FROM counts WHERE (vcp, namespace, resource) IN (SELECT vcp, namespace, resource FROM counts WHERE vcp = ?1 LIMIT ?2)"
+_OWNERS_BOUND = (
+    "SELECT owner, resource, namespace, name FROM owners WHERE vcp = ? ORDER BY owner, resource, namespace, name LIMIT 1 OFFSET ?"
 )
-_WIPE_OWNERS = (
-    "DELETE FROM owners WHERE (vcp, owner, resource, namespace, name) IN"
-    " (SELECT vcp, owner, resource, namespace, name FROM owners WHERE vcp = ?1 LIMIT ?2)"
-)
-_WIPE_GARBAGE = "DELETE FROM garbage WHERE (vcp, owner) IN (SELECT vcp, owner FROM garbage WHERE vcp = ?1 LIMIT ?2)"
+_WIPE_OWNERS = "DELETE FROM owners WHERE vcp = ?"
+_WIPE_OWNERS_BELOW = "DELETE FROM owners WHERE vcp = ? AND (owner, resource, namespace, name) < (?, ?, ?, ?)"
+_WIPE_GARBAGE = "DELETE FROM garbage WHERE vcp = ?"
 
 
 class _Place(NamedTuple):
@@ -90,7 +80,6 @@ class Batch:
         self.events: list[Event] = []
         self.records: dict[VcpId, VcpRecord | None] = {}
         self._log: list[tuple[object, ...]] = []
-        self._counts: dict[tuple[VcpId, str, ResourceId], int] = {}
 
     # -- objects
 
@@ -138,7 +127,7 @@ class Batch:
             self._own(key, place.owners, owners)
         if mutation.delete and mutation.uid:
             self._sql(_GARBAGE, (key.vcp, mutation.uid))
-        self._count(place, 0 if mutation.delete else 1, had_row=row is not None and place.value is not None)
+        self.objects += (not mutation.delete) - (row is not None and place.value is not None)
         kind = EventType.DELETED if mutation.delete else EventType.ADDED if place.value is None else EventType.MODIFIED
         self._log.append((revision, *key, kind.value, place.revision, place.value, value if mutation.delete else None))
         self.events.append(Event(revision, kind, key, value, place.value, place.revision))
@@ -159,13 +148,6 @@ class Batch:
         old, new = set((before or "").split()), set((after or "").split())
         self._sql_many(_OWNER_DROP, [(key.vcp, owner, *key[1:]) for owner in old - new])
         self._sql_many(_OWNER_ADD, [(key.vcp, owner, *key[1:]) for owner in new - old])
-
-    def _count(self, place: _Place, now: int, *, had_row: bool) -> None:
-        self.objects += now - had_row
-        if delta := now - (place.value is not None):
-            vcp, resource, namespace, _ = place.key
-            for part in (namespace, ALL_NAMESPACES):
-                self._counts[vcp, part, resource] = self._counts.get((vcp, part, resource), 0) + delta
 
     # -- VCPs
 
@@ -235,10 +217,14 @@ class Batch:
         log_rows = self._sql(_WIPE_LOG, (vcp, limit)).rowcount
         self.objects -= gone
         self.log_rows -= log_rows
-        left = left or log_rows == limit
-        for statement in (_WIPE_OWNERS, _WIPE_GARBAGE, _WIPE_COUNTS):
-            left = self._sql(statement, (vcp, limit)).rowcount == limit or left
+        bound = self._sql(_OWNERS_BOUND, (vcp, limit)).fetchone()
+        if bound is None:
+            self._sql(_WIPE_OWNERS, (vcp,))
+        else:
+            self._sql(_WIPE_OWNERS_BELOW, (vcp, *bound))
+        left = left or log_rows == limit or bound is not None
         if not left:
+            self._sql(_WIPE_GARBAGE, (vcp,))
             self._sql("DELETE FROM vcps WHERE id = ?", (vcp,))
             self.records[vcp] = None
         return gone, not left
@@ -274,6 +260,3 @@ class Batch:
             raise StorageUnavailable("another process has written to the store")
         if self._log:
             self._sql_many(_LOG, self._log)
-        if changed := [(*key, delta) for key, delta in self._counts.items() if delta]:
-            self._sql_many(_COUNT, changed)
-            self._sql_many(_COUNT_ZERO, [row[:3] for row in changed])

@@ -41,8 +41,9 @@ from kplane_server.storage.api import (
 from kplane_server.storage.cache import Cache
 from kplane_server.storage.hub import Hub
 from kplane_server.storage.overlay import LayerSource, Overlay, Position, Row, merge, rewind
-from kplane_server.storage.sqlite.batch import ALL_NAMESPACES, Batch
+from kplane_server.storage.sqlite.batch import Batch
 from kplane_server.storage.sqlite.connection import Synchronous, open_reader, open_writer
+from kplane_server.storage.sqlite.counts import Counts
 from kplane_server.storage.sqlite.history import History
 from kplane_server.storage.sqlite.records import Records
 from kplane_server.storage.sqlite.writer import Writer
@@ -75,6 +76,11 @@ _MUTATION_OVERHEAD: Final = 512
 _ONE = "SELECT revision, value FROM objects WHERE vcp = ? AND resource = ? AND namespace = ? AND name = ?"
 _ROWS = "SELECT namespace, name, revision, value FROM objects WHERE vcp = ? AND resource = ?"
 _ORDER = " ORDER BY namespace, name"
+# Told which index to use: the order would tempt the planner into the one of all objects.
+_TERMINATING = (
+    "SELECT o.vcp, o.resource, o.namespace, o.name FROM objects o INDEXED BY objects_terminating JOIN vcps v ON v.id = o.vcp"
+    " WHERE o.terminating = 1 AND v.state = 'active' ORDER BY 1, 2, 3, 4"
+)
 
 
 class SqliteStore:
@@ -99,6 +105,7 @@ class SqliteStore:
         self._overlay = Overlay(layer)
         self._cache = Cache(cache_bytes)
         self._records = Records(reader)
+        self._counts = Counts(reader, self._overlay)
         self._history = History(reader, self.get)
         self._history_events = history_events
         self._history_seconds = history_seconds
@@ -163,6 +170,7 @@ class SqliteStore:
         if batch is None:
             return
         for event in batch.events:
+            self._counts.update(event)
             if event.type is EventType.DELETED:
                 self._cache.discard(event.key)
             else:
@@ -273,13 +281,7 @@ class SqliteStore:
 
     def count(self, scope: Scope) -> int:
         record = self._readable(scope.vcp)
-        if record is None:
-            return 0
-        namespace = ALL_NAMESPACES if scope.namespace is None else scope.namespace
-        row = self._reader.execute(
-            "SELECT delta FROM counts WHERE vcp = ? AND namespace = ? AND resource = ?", (scope.vcp, namespace, scope.resource)
-        ).fetchone()
-        return self._overlay.count(record, scope) + (row[0] if row else 0)
+        return 0 if record is None else self._counts.of(scope, record)
 
     def changed(self, vcp: VcpId, resource: ResourceId) -> int:
         return self._hub.changed(vcp, resource)
@@ -346,22 +348,12 @@ class SqliteStore:
 
     def resources_in(self, vcp: VcpId, namespace: str | None = None) -> list[ResourceId]:
         record = self._readable(vcp)
-        if record is None:
-            return []
-        part = ALL_NAMESPACES if namespace is None else namespace
-        rows = self._reader.execute("SELECT resource, delta FROM counts WHERE vcp = ? AND namespace = ?", (vcp, part))
-        counts = {ResourceId(resource): delta for resource, delta in rows}
-        for resource in self._overlay.layer(record).resources(record):
-            counts[resource] = counts.get(resource, 0) + self._overlay.count(record, Scope(vcp, resource, namespace))
-        return sorted(resource for resource, count in counts.items() if count > 0)
+        return [] if record is None else self._counts.resources(vcp, namespace, record)
 
     # -- unfinished work
 
     def terminating(self) -> Iterable[ObjectKey]:
-        rows = self._reader.execute(
-            "SELECT o.vcp, o.resource, o.namespace, o.name FROM objects o JOIN vcps v ON v.id = o.vcp"
-            " WHERE o.terminating = 1 AND v.state = 'active' ORDER BY 1, 2, 3, 4"
-        )
+        rows = self._reader.execute(_TERMINATING)
         return [ObjectKey(*row) for row in rows.fetchall()]
 
     def pending_garbage(self) -> list[tuple[VcpId, str]]:
