@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
+from kplane_server.model.errors import Cause
 from kplane_server.registry.resource import ResourceInfo
-from kplane_server.registry.strategies.base import STATUS, Document, Strategy
+from kplane_server.registry.strategies.base import STATUS, CreateValidator, Document, Strategy, StrategyContext, UpdateValidator
+from kplane_server.registry.strategies.check_functions import CHECKER
 from kplane_server.registry.strategies.default_functions import DEFAULTS
-from kplane_server.registry.strategies.rows import NAMES, ROWS
+from kplane_server.registry.strategies.rows import ROWS
 from kplane_server.registry.strategies.selectable import fields_hook
 
 
@@ -27,16 +30,26 @@ def _storage_group(info: ResourceInfo) -> str:
 @cache
 def _strategy(group: str, version: str, resource: str, kind: str, storage_group: str, namespaced: bool, has_status: bool) -> Strategy:
     row = dict(ROWS.get((storage_group, resource), {}))
-    if (rule := NAMES.get((group, resource))) is not None:
-        row["name_validation"] = rule
     if (hook := fields_hook(group, resource)) is not None:
         row["fields_hook"] = hook
     name = type_name(group, version, kind)
 
+    own_create: CreateValidator | None = row.pop("create_validator", None)
+    own_update: UpdateValidator | None = row.pop("update_validator", None)
+
     def default(obj: Document) -> None:
         DEFAULTS.apply(name, obj)
 
-    return Strategy(namespaced=namespaced, has_status=has_status, defaulter=default, **row)
+    def create(obj: Document, ctx: StrategyContext) -> list[Cause]:
+        causes = CHECKER.causes(name, obj)
+        return causes + own_create(obj, ctx) if own_create is not None else causes
+
+    def update(new: Document, old: Document, ctx: StrategyContext) -> list[Cause]:
+        causes = CHECKER.causes(name, new)
+        return causes + own_update(new, old, ctx) if own_update is not None else causes
+
+    validators: dict[str, Any] = {"defaulter": default, "create_validator": create, "update_validator": update}
+    return Strategy(namespaced=namespaced, has_status=has_status, **validators, **row)
 
 
 def strategy_for(info: ResourceInfo) -> Strategy:

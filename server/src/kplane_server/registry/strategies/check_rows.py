@@ -1,0 +1,222 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of single fields, as data: what must be there, bounds of numbers, the syntax of texts, what must be unique in a list."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kplane_server.registry.strategies import checks
+from kplane_server.registry.strategies.checks import MAX_INT32, NOT_NEGATIVE, PORT, POSITIVE, Bounds, Rows, TextRule
+
+_REFERENCE: Final = ("kind", "name")
+_RANGE_100: Final[Bounds] = (0, 100)
+
+#: type → fields that may not be missing or empty.
+REQUIRED: Final[dict[str, tuple[str, ...]]] = {
+    "admissionregistration.v1.AuditAnnotation": ("key", "valueExpression"),
+    "admissionregistration.v1.MatchCondition": ("name", "expression"),
+    "admissionregistration.v1.MutatingWebhook": ("name", "admissionReviewVersions", "sideEffects"),
+    "admissionregistration.v1.ServiceReference": ("namespace", "name"),
+    "admissionregistration.v1.ValidatingAdmissionPolicy": ("spec",),
+    "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec": ("policyName", "validationActions"),
+    "admissionregistration.v1.ValidatingAdmissionPolicySpec": ("matchConstraints",),
+    "admissionregistration.v1.ValidatingWebhook": ("name", "admissionReviewVersions", "sideEffects"),
+    "admissionregistration.v1.Validation": ("expression",),
+    "admissionregistration.v1.Variable": ("name", "expression"),
+    "apiregistration.v1.ServiceReference": ("namespace", "name"),
+    "apps.v1.ControllerRevision": ("data",),
+    "apps.v1.DaemonSetSpec": ("selector",),
+    "autoscaling.v1.CrossVersionObjectReference": _REFERENCE,
+    "autoscaling.v2.CrossVersionObjectReference": _REFERENCE,
+    "autoscaling.v2.MetricIdentifier": ("name",),
+    "batch.v1.CronJobSpec": ("schedule",),
+    "certificates.v1.CertificateSigningRequestSpec": ("request", "signerName", "usages"),
+    "core.v1.ConfigMapKeySelector": ("name", "key"),
+    "core.v1.Container": ("name", "image"),
+    "core.v1.ContainerPort": ("containerPort",),
+    "core.v1.EndpointAddress": ("ip",),
+    "core.v1.EnvVar": ("name",),
+    "core.v1.EphemeralContainer": ("name", "image"),
+    "core.v1.ExecAction": ("command",),
+    "core.v1.HTTPHeader": ("name",),
+    "core.v1.HostAlias": ("ip",),
+    "core.v1.HostPathVolumeSource": ("path",),
+    "core.v1.KeyToPath": ("key", "path"),
+    "core.v1.LimitRangeItem": ("type",),
+    "core.v1.NFSVolumeSource": ("server", "path"),
+    "core.v1.NodeSelector": ("nodeSelectorTerms",),
+    "core.v1.NodeSelectorRequirement": ("key",),
+    "core.v1.ObjectFieldSelector": ("fieldPath",),
+    "core.v1.PersistentVolumeClaimSpec": ("accessModes",),
+    "core.v1.PersistentVolumeClaimVolumeSource": ("claimName",),
+    "core.v1.PersistentVolumeSpec": ("accessModes", "capacity"),
+    "core.v1.PodAffinityTerm": ("topologyKey",),
+    "core.v1.PodReadinessGate": ("conditionType",),
+    "core.v1.PodSchedulingGate": ("name",),
+    "core.v1.PodSpec": ("containers",),
+    "core.v1.ResourceFieldSelector": ("resource",),
+    "core.v1.SecretKeySelector": ("name", "key"),
+    "core.v1.SecretVolumeSource": ("secretName",),
+    "core.v1.ServiceAccountTokenProjection": ("path",),
+    "core.v1.TopologySpreadConstraint": ("topologyKey", "whenUnsatisfiable"),
+    "core.v1.TypedLocalObjectReference": _REFERENCE,
+    "core.v1.TypedObjectReference": _REFERENCE,
+    "core.v1.Volume": ("name",),
+    "core.v1.VolumeDevice": ("name", "devicePath"),
+    "core.v1.VolumeMount": ("name", "mountPath"),
+    "discovery.v1.EndpointSlice": ("addressType",),
+    "discovery.v1.ForZone": ("name",),
+    "flowcontrol.v1.FlowSchemaSpec": ("priorityLevelConfiguration",),
+    "flowcontrol.v1.PriorityLevelConfigurationReference": ("name",),
+    "flowcontrol.v1.PriorityLevelConfigurationSpec": ("type",),
+    "networking.v1.IPAddressSpec": ("parentRef",),
+    "networking.v1.IPBlock": ("cidr",),
+    "networking.v1.IngressClassParametersReference": _REFERENCE,
+    "networking.v1.IngressClassSpec": ("controller",),
+    "networking.v1.IngressServiceBackend": ("name",),
+    "networking.v1.ParentReference": ("resource", "name"),
+    "networking.v1.ServiceCIDRSpec": ("cidrs",),
+    "node.v1.RuntimeClass": ("handler",),
+    "rbac.v1.RoleRef": ("kind", "name"),
+    "rbac.v1.Subject": ("name",),
+    "resource.v1.DeviceRequest": ("name",),
+    "resource.v1.ExactDeviceRequest": ("deviceClassName",),
+    "resource.v1.ResourceSliceSpec": ("driver",),
+    "storage.v1.CSINodeDriver": ("name", "nodeID"),
+    "storage.v1.CSIStorageCapacity": ("storageClassName",),
+    "storage.v1.StorageClass": ("provisioner",),
+    "storage.v1.VolumeAttachmentSpec": ("attacher", "nodeName"),
+    "storage.v1.VolumeAttributesClass": ("driverName",),
+}
+
+_WEBHOOK_TIMEOUT: Final[dict[str, Bounds]] = {"timeoutSeconds": (1, 30)}
+_ROLLOUT: Final[dict[str, Bounds]] = {"replicas": NOT_NEGATIVE, "minReadySeconds": NOT_NEGATIVE, "revisionHistoryLimit": NOT_NEGATIVE}
+_FILE_MODE: Final[dict[str, Bounds]] = {"defaultMode": (0, 0o777)}
+
+#: type → field → (lowest, highest); a missing field is not checked.
+BOUNDS: Final[dict[str, dict[str, Bounds]]] = {
+    "admissionregistration.v1.MutatingWebhook": _WEBHOOK_TIMEOUT,
+    "admissionregistration.v1.ServiceReference": {"port": PORT},
+    "admissionregistration.v1.ValidatingWebhook": _WEBHOOK_TIMEOUT,
+    "apps.v1.ControllerRevision": {"revision": NOT_NEGATIVE},
+    "apps.v1.DaemonSetSpec": _ROLLOUT,
+    "apps.v1.DeploymentSpec": {**_ROLLOUT, "progressDeadlineSeconds": NOT_NEGATIVE},
+    "apps.v1.ReplicaSetSpec": _ROLLOUT,
+    "apps.v1.RollingUpdateStatefulSetStrategy": {"partition": NOT_NEGATIVE},
+    "apps.v1.StatefulSetOrdinals": {"start": NOT_NEGATIVE},
+    "apps.v1.StatefulSetSpec": _ROLLOUT,
+    "authentication.v1.TokenRequestSpec": {"expirationSeconds": (600, 2**32)},
+    "autoscaling.v1.HorizontalPodAutoscalerSpec": {"targetCPUUtilizationPercentage": POSITIVE},
+    "autoscaling.v2.HPAScalingPolicy": {"value": POSITIVE, "periodSeconds": (1, 1800)},
+    "autoscaling.v2.HPAScalingRules": {"stabilizationWindowSeconds": (0, 3600)},
+    "autoscaling.v2.MetricTarget": {"averageUtilization": POSITIVE},
+    "batch.v1.CronJobSpec": {
+        "startingDeadlineSeconds": NOT_NEGATIVE,
+        "successfulJobsHistoryLimit": NOT_NEGATIVE,
+        "failedJobsHistoryLimit": NOT_NEGATIVE,
+    },
+    "batch.v1.JobSpec": {
+        field: NOT_NEGATIVE
+        for field in (
+            "parallelism",
+            "completions",
+            "activeDeadlineSeconds",
+            "backoffLimit",
+            "ttlSecondsAfterFinished",
+            "backoffLimitPerIndex",
+            "maxFailedIndexes",
+        )
+    },
+    "certificates.v1.CertificateSigningRequestSpec": {"expirationSeconds": (600, None)},
+    "coordination.v1.LeaseSpec": {"leaseDurationSeconds": POSITIVE, "leaseTransitions": NOT_NEGATIVE},
+    "core.v1.ClientIPConfig": {"timeoutSeconds": (1, 86400)},
+    "core.v1.ConfigMapVolumeSource": _FILE_MODE,
+    "core.v1.ContainerPort": {"containerPort": PORT, "hostPort": (0, 65535)},
+    "core.v1.DownwardAPIVolumeSource": _FILE_MODE,
+    "core.v1.EndpointPort": {"port": PORT},
+    "core.v1.GRPCAction": {"port": PORT},
+    "core.v1.KeyToPath": {"mode": (0, 0o777)},
+    "core.v1.PodSecurityContext": {"runAsUser": NOT_NEGATIVE, "runAsGroup": NOT_NEGATIVE, "fsGroup": NOT_NEGATIVE},
+    "core.v1.PodSpec": {"activeDeadlineSeconds": (1, MAX_INT32), "terminationGracePeriodSeconds": NOT_NEGATIVE},
+    "core.v1.PreferredSchedulingTerm": {"weight": (1, 100)},
+    "core.v1.Probe": {
+        "initialDelaySeconds": NOT_NEGATIVE,
+        "timeoutSeconds": NOT_NEGATIVE,
+        "periodSeconds": NOT_NEGATIVE,
+        "successThreshold": NOT_NEGATIVE,
+        "failureThreshold": NOT_NEGATIVE,
+        "terminationGracePeriodSeconds": POSITIVE,
+    },
+    "core.v1.ProjectedVolumeSource": _FILE_MODE,
+    "core.v1.ReplicationControllerSpec": _ROLLOUT,
+    "core.v1.SecretVolumeSource": _FILE_MODE,
+    "core.v1.SecurityContext": {"runAsUser": NOT_NEGATIVE, "runAsGroup": NOT_NEGATIVE},
+    "core.v1.ServiceAccountTokenProjection": {"expirationSeconds": (600, 2**32)},
+    "core.v1.ServicePort": {"port": PORT, "nodePort": (0, 65535)},
+    "core.v1.TopologySpreadConstraint": {"maxSkew": POSITIVE, "minDomains": POSITIVE},
+    "core.v1.WeightedPodAffinityTerm": {"weight": (1, 100)},
+    "discovery.v1.EndpointPort": {"port": PORT},
+    "flowcontrol.v1.FlowSchemaSpec": {"matchingPrecedence": (1, 10000)},
+    "flowcontrol.v1.LimitedPriorityLevelConfiguration": {"nominalConcurrencyShares": NOT_NEGATIVE, "lendablePercent": _RANGE_100},
+    "flowcontrol.v1.QueuingConfiguration": {"queues": POSITIVE, "handSize": POSITIVE, "queueLengthLimit": POSITIVE},
+    "networking.v1.ServiceBackendPort": {"number": PORT},
+}
+
+#: type → field → rule of the text, or of each text of a list; an empty one is not checked.
+TEXTS: Final[dict[str, dict[str, TextRule]]] = {
+    "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec": {"policyName": checks.dns_subdomain},
+    "autoscaling.v1.CrossVersionObjectReference": {"kind": checks.path_segment, "name": checks.path_segment},
+    "autoscaling.v2.CrossVersionObjectReference": {"kind": checks.path_segment, "name": checks.path_segment},
+    "autoscaling.v2.MetricIdentifier": {"name": checks.path_segment},
+    "core.v1.ConfigMapKeySelector": {"key": checks.config_key},
+    "core.v1.Container": {"name": checks.dns_label},
+    "core.v1.ContainerPort": {"name": checks.port_name, "hostIP": checks.ip_text},
+    "core.v1.EndpointAddress": {"ip": checks.ip_text, "hostname": checks.dns_label, "nodeName": checks.dns_subdomain},
+    "core.v1.EndpointPort": {"name": checks.dns_label},
+    "core.v1.EnvVar": {"name": checks.env_name},
+    "core.v1.EphemeralContainer": {"name": checks.dns_label},
+    "core.v1.HostAlias": {"ip": checks.ip_text, "hostnames": checks.dns_subdomain},
+    "core.v1.PodReadinessGate": {"conditionType": checks.qualified_name},
+    "core.v1.PodSchedulingGate": {"name": checks.qualified_name},
+    "core.v1.PodSpec": {
+        "serviceAccountName": checks.dns_subdomain,
+        "nodeName": checks.dns_subdomain,
+        "hostname": checks.dns_label,
+        "subdomain": checks.dns_label,
+        "priorityClassName": checks.dns_subdomain,
+        "runtimeClassName": checks.dns_subdomain,
+    },
+    "core.v1.PersistentVolumeClaimSpec": {"storageClassName": checks.dns_subdomain, "volumeAttributesClassName": checks.dns_subdomain},
+    "core.v1.PersistentVolumeSpec": {"storageClassName": checks.dns_subdomain},
+    "core.v1.SecretKeySelector": {"key": checks.config_key},
+    "core.v1.ServicePort": {"name": checks.dns_label},
+    "core.v1.ServiceSpec": {"externalIPs": checks.ip_text, "loadBalancerSourceRanges": checks.cidr_text},
+    "core.v1.Volume": {"name": checks.dns_label},
+    "discovery.v1.EndpointPort": {"name": checks.dns_label},
+    "networking.v1.IPBlock": {"cidr": checks.cidr_text, "except": checks.cidr_text},
+    "networking.v1.IngressClassSpec": {"controller": checks.qualified_name},
+    "networking.v1.IngressSpec": {"ingressClassName": checks.dns_subdomain},
+    "networking.v1.IngressTLS": {"secretName": checks.dns_subdomain},
+    "networking.v1.ServiceBackendPort": {"name": checks.port_name},
+    "networking.v1.ServiceCIDRSpec": {"cidrs": checks.cidr_text},
+    "node.v1.RuntimeClass": {"handler": checks.dns_label},
+    "rbac.v1.RoleRef": {"name": checks.path_segment},
+    "storage.v1.CSIStorageCapacity": {"storageClassName": checks.dns_subdomain},
+    "storage.v1.VolumeAttributesClass": {"driverName": checks.dns_subdomain},
+}
+
+#: type → list → field of its elements that is unique there.
+UNIQUE: Final[dict[str, dict[str, str]]] = {
+    "admissionregistration.v1.MutatingWebhookConfiguration": {"webhooks": "name"},
+    "admissionregistration.v1.ValidatingWebhookConfiguration": {"webhooks": "name"},
+    "core.v1.Container": {"ports": "name", "volumeDevices": "devicePath"},
+    "core.v1.PodSpec": {"volumes": "name", "containers": "name", "schedulingGates": "name", "resourceClaims": "name"},
+    "core.v1.ServiceSpec": {"ports": "name"},
+    "discovery.v1.EndpointSlice": {"ports": "name"},
+    "resource.v1.DeviceClaim": {"requests": "name"},
+    "storage.v1.CSINodeSpec": {"drivers": "name"},
+}
+
+ROWS: Final = Rows(REQUIRED, BOUNDS, TEXTS, UNIQUE)
