@@ -123,6 +123,8 @@ def _resolve_resource(method: str, path: str, query: dict[str, str], group: str,
         namespace = rest[1]
         if len(rest) > 2 and rest[2] not in NAMESPACE_SUBRESOURCES:
             rest = rest[2:]
+            if rest[0] == "namespaces" and not group:
+                raise path_not_found()  # a Namespace is in no namespace
     resource = rest[0]
     name = rest[1] if len(rest) > 1 else ""
     subresource = rest[2] if len(rest) > 2 else ""

@@ -47,6 +47,8 @@ DRAIN_TIMEOUT: Final = 10.0
 MAX_DISCARDED: Final = 16 * 1024 * 1024
 DISCARD_TIMEOUT: Final = 5.0
 
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
 Handle = Callable[[Incoming], Awaitable[Answer]]
 
 
@@ -132,10 +134,11 @@ class Listener(Server):
 class RsgiIncoming:
     """An RSGI scope and protocol as an :class:`Incoming`."""
 
-    __slots__ = ("_body_read", "_headers", "_protocol", "client", "method", "path", "query_string")
+    __slots__ = ("_body_read", "_chunks", "_headers", "_protocol", "client", "method", "path", "query_string")
 
     def __init__(self, scope: Any, protocol: Any) -> None:
         self._body_read = False
+        self._chunks: AsyncIterator[bytes] | None = None
         self.method: str = scope.method
         self.path: str = scope.path
         self.query_string: str = scope.query_string
@@ -159,11 +162,17 @@ class RsgiIncoming:
 
     async def body_chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._protocol:
+            async for chunk in self._stream():
                 yield chunk
         except _BODY_ERRORS as error:
             raise _broken_body() from error
         self._body_read = True
+
+    def _stream(self) -> AsyncIterator[bytes]:
+        """The rest of the body: granian hands out its iterator once only, so whoever goes on must go on with the same."""
+        if self._chunks is None:
+            self._chunks = _chunks_of(self._protocol)
+        return self._chunks
 
     async def read_body(self) -> bytes:
         self._body_read = True
@@ -176,20 +185,28 @@ class RsgiIncoming:
     @property
     def body_pending(self) -> bool:
         """Whether the client may still be sending a body that nobody has read."""
-        if self._body_read or self.method == "GET":
+        if self._body_read:
             return False
         headers = self._headers
-        return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers or "content-length" not in headers
+        length = headers.get("content-length")
+        if length is not None:
+            return bool(length != "0")
+        return "transfer-encoding" in headers or self.method in _WITH_BODY  # HTTP/2 need not announce a body at all
 
     async def discard_body(self) -> None:
         """Take in what the client is sending, within bounds, so that it is ready to read an answer that refuses it."""
         left = MAX_DISCARDED
         with suppress(TimeoutError, *_BODY_ERRORS):
             async with asyncio.timeout(DISCARD_TIMEOUT):
-                async for chunk in self._protocol:
+                async for chunk in self._stream():
                     left -= len(chunk)
                     if left < 0:
                         return
+
+
+async def _chunks_of(protocol: Any) -> AsyncIterator[bytes]:
+    async for chunk in protocol:
+        yield chunk
 
 
 def _broken_body() -> BadRequest:
