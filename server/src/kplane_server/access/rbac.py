@@ -8,7 +8,8 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 import orjson
@@ -31,8 +32,13 @@ CLUSTER_ROLE_BINDINGS: Final = ResourceId(f"clusterrolebindings.{RBAC_GROUP}")
 MAX_DECISIONS: Final = 4096
 #: Namespaces whose RoleBindings one control plane keeps indexed.
 MAX_NAMESPACES: Final = 512
-#: Roles that one control plane keeps compiled.
+#: Characters of a question whose answer is remembered.
+MAX_QUESTION_LENGTH: Final = 2048
+#: Bytes of bindings up to which control planes with equal bindings share their index.
+MAX_SHARED: Final = 128 * 1024
+#: Roles that one control plane keeps compiled, and how long a document it keeps of each.
 MAX_ROLES: Final = 1024
+MAX_ROLE_BYTES: Final = 64 * 1024
 
 
 class PlaneData(Protocol):
@@ -58,15 +64,23 @@ class RoleNotFound(Exception):
 
 
 class Grant(NamedTuple):
-    """One subject of one binding."""
+    """One subject of one binding, as ``shown`` in reasons."""
 
-    binding: int  # position of the binding in its list, by name
-    subject: int  # position of the subject in the binding
-    source: str   # how a reason names it
+    position: int  # of the binding in its list, by name
+    number: int    # of the subject in the binding
+    binding: str
     role: RoleRef
+    kind: str
+    shown: str
+
+    def source(self, namespace: str) -> str:
+        """How a reason names it; ``namespace`` is that of a RoleBinding."""
+        binding = f"RoleBinding {quoted(f'{self.binding}/{namespace}')}" if namespace else f"ClusterRoleBinding {quoted(self.binding)}"
+        return f"{binding} of {self.role.kind} {quoted(self.role.name)} to {self.kind} {quoted(self.shown)}"
 
 
-_Index = dict[tuple[str, str], list[Grant]]
+#: Who is meant (``User`` or ``Group``, name) → what is granted.
+_Index = Mapping[tuple[str, str], Sequence[Grant]]
 
 _MASTER: Final = Decision(True)
 
@@ -77,6 +91,7 @@ class RbacAuthorizer:
     def __init__(self, api: PlaneData) -> None:
         self._store = api.store
         self._vcp = api.vcp.id
+        self._seen = -1  # the store's revision when the stamps were last compared
         self._stamps = (-1, -1, -1, -1)
         self._decisions: dict[tuple[str, tuple[str, ...], Attributes], Decision] = {}
         self._cluster: _Index | None = None
@@ -93,9 +108,11 @@ class RbacAuthorizer:
         decision = self._decisions.get(key)
         if decision is None:
             decision = self._decide(user, attributes)
-            if len(self._decisions) >= MAX_DECISIONS:
-                self._decisions.clear()
-            self._decisions[key] = decision
+            # Questions come from outside, in reviews of any size: what is remembered is bounded in number and in length.
+            if len(user.name) + sum(map(len, groups)) + sum(map(len, attributes[:-1])) <= MAX_QUESTION_LENGTH:
+                if len(self._decisions) >= MAX_DECISIONS:
+                    self._decisions.clear()
+                self._decisions[key] = decision
         return decision
 
     def rules_for(self, user: UserInfo, namespace: str) -> tuple[list[PolicyRule], list[str]]:
@@ -103,7 +120,7 @@ class RbacAuthorizer:
         self._refresh()
         found: list[PolicyRule] = []
         errors: list[str] = []
-        for grant in self._grants(user, namespace):
+        for grant, _ in self._grants(user, namespace):
             try:
                 found += self._rules_of(grant.role)
             except RoleNotFound as error:
@@ -117,18 +134,22 @@ class RbacAuthorizer:
 
     def _decide(self, user: UserInfo, attributes: Attributes) -> Decision:
         errors: list[str] = []
-        for grant in self._grants(user, attributes.namespace):
+        for grant, namespace in self._grants(user, attributes.namespace):
             try:
                 granted = self._rules_of(grant.role)
             except RoleNotFound as error:
                 errors.append(str(error))
                 continue
             if any(rules.allows(rule, attributes) for rule in granted):
-                return Decision(True, f"RBAC: allowed by {grant.source}")
+                return Decision(True, f"RBAC: allowed by {grant.source(namespace)}")
         return Decision(False, f"RBAC: {aggregate(errors)}" if errors else "")
 
     def _refresh(self) -> None:
         """Forget what was built from collections that have changed since."""
+        revision = self._store.revision
+        if revision == self._seen:
+            return
+        self._seen = revision
         changed, vcp = self._store.changed, self._vcp
         stamps = (
             changed(vcp, CLUSTER_ROLE_BINDINGS),
@@ -148,26 +169,27 @@ class RbacAuthorizer:
         if stamps[2:] != before[2:]:
             self._roles.clear()
 
-    def _grants(self, user: UserInfo, namespace: str) -> Iterator[Grant]:
-        """What applies to ``user``: cluster-wide first, then in the namespace; of each binding the first subject that fits."""
+    def _grants(self, user: UserInfo, namespace: str) -> Iterator[tuple[Grant, str]]:
+        """What applies to ``user``, with the namespace of its binding: cluster-wide first, then in ``namespace``."""
         if self._cluster is None:
             self._cluster = self._index(CLUSTER_ROLE_BINDINGS, "")
-        yield from _applicable(self._cluster, user)
+        for grant in _applicable(self._cluster, user):
+            yield grant, ""
         if namespace:
             index = self._namespaces.get(namespace)
             if index is None:
                 if len(self._namespaces) >= MAX_NAMESPACES:
                     self._namespaces.clear()
                 index = self._namespaces[namespace] = self._index(ROLE_BINDINGS, namespace)
-            yield from _applicable(index, user)
+            for grant in _applicable(index, user):
+                yield grant, namespace
 
     def _index(self, resource: ResourceId, namespace: str) -> _Index:
-        index: _Index = {}
         page = self._store.page(Scope(self._vcp, resource, namespace or None))
-        for position, stored in enumerate(page.items):
-            for subject, grant in _grants_of(orjson.loads(stored.value), position, namespace):
-                index.setdefault(subject, []).append(grant)
-        return index
+        pairs = tuple(
+            pair for position, stored in enumerate(page.items) for pair in _grants_of(orjson.loads(stored.value), position, namespace)
+        )
+        return _shared_index(pairs) if sum(len(stored.value) for stored in page.items) <= MAX_SHARED else _index_of(pairs)
 
     def _rules_of(self, role: RoleRef) -> tuple[PolicyRule, ...]:
         found = self._roles.get(role)
@@ -181,7 +203,9 @@ class RbacAuthorizer:
             raise RoleNotFound(f"{role.kind.lower()}.{RBAC_GROUP} {quoted(role.name)} not found")
         if len(self._roles) >= MAX_ROLES:
             self._roles.clear()
-        compiled = self._roles[role] = rules.parse_rules(orjson.loads(stored.value).get("rules"))
+        compiled = rules.parse_rules(orjson.loads(stored.value).get("rules"))
+        if len(stored.value) <= MAX_ROLE_BYTES:
+            self._roles[role] = compiled
         return compiled
 
 
@@ -191,7 +215,21 @@ def aggregate(errors: list[str]) -> str:
     return unique[0] if len(unique) == 1 else "[" + ", ".join(unique) + "]"
 
 
-def _applicable(index: _Index, user: UserInfo) -> list[Grant]:
+def _index_of(pairs: Iterable[tuple[tuple[str, str], Grant]]) -> _Index:
+    index: dict[tuple[str, str], list[Grant]] = {}
+    for subject, grant in pairs:
+        index.setdefault(subject, []).append(grant)
+    return index
+
+
+@lru_cache(maxsize=64)
+def _shared_index(pairs: tuple[tuple[tuple[str, str], Grant], ...]) -> _Index:
+    """The index of these very bindings: control planes that still have what they began with share one in memory."""
+    return _index_of(pairs)
+
+
+def _applicable(index: _Index, user: UserInfo) -> Sequence[Grant]:
+    """The grants to a user and their groups, in the order of the bindings; of each binding the first subject that fits."""
     found = list(index.get(("User", user.name), ()))
     for group in user.groups:
         found += index.get(("Group", group), ())
@@ -199,7 +237,7 @@ def _applicable(index: _Index, user: UserInfo) -> list[Grant]:
         return found
     first: dict[int, Grant] = {}
     for grant in sorted(found, key=lambda one: one[:2]):
-        first.setdefault(grant.binding, grant)
+        first.setdefault(grant.position, grant)
     return list(first.values())
 
 
@@ -209,7 +247,6 @@ def _grants_of(binding: Json, position: int, namespace: str) -> Iterator[tuple[t
     kind, name = reference.get("kind", ""), reference.get("name", "")
     role = RoleRef(kind, namespace if kind == "Role" else "", name)
     own_name = binding["metadata"]["name"]
-    label = f"RoleBinding {quoted(f'{own_name}/{namespace}')}" if namespace else f"ClusterRoleBinding {quoted(own_name)}"
     for number, subject in enumerate(binding.get("subjects") or ()):
         subject_kind, subject_name = subject.get("kind", ""), subject.get("name", "")
         shown, looked_up = subject_name, (subject_kind, subject_name)
@@ -220,5 +257,4 @@ def _grants_of(binding: Json, position: int, namespace: str) -> Iterator[tuple[t
             shown, looked_up = f"{subject_name}/{of}", ("User", f"system:serviceaccount:{of}:{subject_name}")
         elif subject_kind not in ("User", "Group"):
             continue
-        source = f"{label} of {kind} {quoted(name)} to {subject_kind} {quoted(shown)}"
-        yield looked_up, Grant(position, number, source, role)
+        yield looked_up, Grant(position, number, own_name, role, subject_kind, shown)

@@ -16,6 +16,8 @@ from kplane_server.access.attributes import Attributes, quoted
 from kplane_server.model.errors import Json
 
 ALL: Final = "*"
+#: Characters of a rule that is shared between control planes; longer ones are rare, and live with their own.
+_MAX_INTERNED: Final = 1024
 
 
 class PolicyRule(NamedTuple):
@@ -56,19 +58,18 @@ def parse_rules(rules: Json) -> tuple[PolicyRule, ...]:
     """The rules of a stored role. What is not a list of objects of lists of strings grants nothing."""
     if not isinstance(rules, list):
         return ()
-    return tuple(
-        _interned(
-            PolicyRule(
-                _strings(rule.get("verbs")),
-                _strings(rule.get("apiGroups")),
-                _strings(rule.get("resources")),
-                _strings(rule.get("resourceNames")),
-                _strings(rule.get("nonResourceURLs")),
-            )
-        )
-        for rule in rules
-        if isinstance(rule, dict)
+    return tuple(_parse_rule(rule) for rule in rules if isinstance(rule, dict))
+
+
+def _parse_rule(document: dict[str, Json]) -> PolicyRule:
+    rule = PolicyRule(
+        _strings(document.get("verbs")),
+        _strings(document.get("apiGroups")),
+        _strings(document.get("resources")),
+        _strings(document.get("resourceNames")),
+        _strings(document.get("nonResourceURLs")),
     )
+    return _interned(rule) if sum(len(text) for texts in rule for text in texts) <= _MAX_INTERNED else rule
 
 
 def _strings(value: Json) -> tuple[str, ...]:

@@ -85,8 +85,9 @@ async def test_the_administrator_is_known_in_root_alone(root: Plane, plane: Plan
     with_admin = Authenticator(root, root.issuer, admin_digest=ADMIN_DIGEST)
     assert with_admin.authenticate(f"Bearer {ADMIN_TOKEN}") == ADMINISTRATOR
     assert "system:masters" in ADMINISTRATOR.groups
+    assert with_admin.authenticate(f"Bearer {ADMIN_TOKEN}") is ADMINISTRATOR
     with pytest.raises(Unauthorized):
-        with_admin.authenticate(f"Bearer {ADMIN_TOKEN} ")
+        with_admin.authenticate(f"Bearer {ADMIN_TOKEN}x")
     assert refused(root, ADMIN_TOKEN)
     assert refused(plane, ADMIN_TOKEN)
     with pytest.raises(ValueError, match="root alone"):

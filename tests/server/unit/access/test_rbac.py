@@ -157,6 +157,16 @@ async def test_caches_stay_bounded(plane: Plane, monkeypatch: pytest.MonkeyPatch
     assert len(plane.authorizer._roles) <= 2
 
 
+async def test_long_questions_are_answered_and_forgotten(plane: Plane) -> None:
+    await plane.role("reader", {**READ, "resourceNames": ["x" * 5000, *(f"name-{number}" for number in range(9000))]})
+    await plane.bind("read", "reader", ANN)
+    for asked in (LIST._replace(name="x" * 5000), LIST._replace(name="y" * 5000)):
+        assert plane.authorizer.authorize(user("ann"), asked).allowed is asked.name.startswith("x")
+    assert plane.authorizer.authorize(user("ann", "g" * 5000), LIST._replace(name="name-8999")).allowed
+    assert not plane.authorizer._decisions
+    assert not plane.authorizer._roles
+
+
 async def test_rules_for_a_user(plane: Plane) -> None:
     await plane.role("reader", READ)
     await plane.role("local", {"verbs": ["delete"], "apiGroups": [""], "resources": ["pods"]}, namespace="default")
