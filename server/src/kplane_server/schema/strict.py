@@ -47,7 +47,7 @@ def decode_json(body: bytes, *, duplicates: bool = False, max_depth: int = MAX_D
 
 def _check_depth(document: Json, max_depth: int) -> None:
     level: list[Json] = [document]
-    for _ in range(max_depth + 1):
+    for _ in range(max_depth):
         level = [child for node in level for child in _children(node) if isinstance(child, (dict, list))]
         if not level:
             return

@@ -36,7 +36,7 @@ def _check(value: Json, schema: Schema, owner: Schema, path: str) -> None:
     kind = schema.type
     if isinstance(value, dict):
         if kind == "object":
-            _check_object(value, schema, path)
+            _check_object(value, schema, schema if schema.name else owner, path)
         elif kind or schema.int_or_string or schema.scalar:
             _fail("object", schema, owner, path)
     elif isinstance(value, list):
@@ -52,7 +52,7 @@ def _check(value: Json, schema: Schema, owner: Schema, path: str) -> None:
         _check_scalar(value, schema, owner, path)
 
 
-def _check_object(value: dict[str, Json], schema: Schema, path: str) -> None:
+def _check_object(value: dict[str, Json], schema: Schema, owner: Schema, path: str) -> None:
     properties, additional = schema.properties, schema.additional
     for name, child_value in value.items():
         child = properties.get(name, additional)
@@ -60,7 +60,7 @@ def _check_object(value: dict[str, Json], schema: Schema, path: str) -> None:
             continue
         if child_value.__class__ is str and child.type == "string" and not child.format:  # most fields are this
             continue
-        _check(child_value, child, schema, f"{path}.{name}" if path else name)
+        _check(child_value, child, owner, f"{path}.{name}" if path else name)
 
 
 def _check_scalar(value: Json, schema: Schema, owner: Schema, path: str) -> None:
