@@ -157,6 +157,7 @@ def render(data_dir: Path, command: Sequence[str], manager: Systemd, account: st
         service += [
             f"User={account}",
             "ProtectSystem=full",
+            f"ReadWritePaths={quote(str(data_dir), variables=False)}",
             "ProtectKernelTunables=yes",
             "ProtectControlGroups=yes",
             "RestrictSUIDSGID=yes",
@@ -174,10 +175,10 @@ def render(data_dir: Path, command: Sequence[str], manager: Systemd, account: st
     )
 
 
-def quote(word: str) -> str:
-    """One word of ExecStart, so that systemd reads exactly it: no specifier, variable or escape in it means anything."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
-    return f'"{escape(escaped)}"'
+def quote(word: str, *, variables: bool = True) -> str:
+    """One word, so that systemd reads exactly it. ``variables``: in a command line, where ``$`` begins one."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escape(escaped.replace("$", "$$") if variables else escaped)}"'
 
 
 def escape(text: str) -> str:

@@ -129,6 +129,7 @@ def test_the_text_of_a_unit(user: bool, account: str | None, target: str) -> Non
     assert {"10", "11", "13"} <= set(service["RestartPreventExitStatus"].split())
     assert service["NoNewPrivileges"] == "yes"
     assert service.get("User") == account
+    assert service.get("ReadWritePaths") == (None if user else '"/var/lib/kplane 100%%"')
     assert unit["Install"]["WantedBy"] == target
     assert unit["Unit"]["Description"].endswith("kplane 100%%")
 
