@@ -157,9 +157,11 @@ async def test_a_reader_in_the_way_of_a_checkpoint_is_harmless(store: SqliteStor
     other._reader.execute("BEGIN")
     other._reader.execute("SELECT * FROM state").fetchone()
     await store.commit([put(key("one"))])
-    await store.commit([put(key("two"))])
+    while store._writer._checkpoint_at == 1:
+        await asyncio.sleep(0.01)
     assert log.stat().st_size > 0
     assert store._writer._checkpoint_at > writer.CHECKPOINT_BYTES
+    await store.commit([put(key("two"))])
     other._reader.execute("COMMIT")
     store._writer._checkpoint_at = 1
     store._writer._signal.set()

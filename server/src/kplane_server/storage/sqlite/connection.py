@@ -53,6 +53,15 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def checkpoint_beside(path: Path) -> None:
+    """Move what it can of the write-ahead log into the database, on a connection of its own, without keeping anyone waiting."""
+    connection = _connect(path)
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    finally:
+        connection.close()
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)

@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from kplane_server.storage.api import StorageFull, StorageUnavailable
 from kplane_server.storage.sqlite.batch import Batch
-from kplane_server.storage.sqlite.connection import failure
+from kplane_server.storage.sqlite.connection import checkpoint_beside, failure
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -39,7 +39,7 @@ SLICE_SECONDS: Final = 0.002
 #: How much may wait (bytes of documents) before callers have to wait to queue.
 QUEUE_BYTES: Final = 64 << 20
 
-#: The size of the write-ahead log at which it is moved into the database.
+#: The size of the write-ahead log at which it is moved into the database: first beside the writer, then what has come meanwhile.
 CHECKPOINT_BYTES: Final = 16 << 20
 
 
@@ -72,6 +72,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, host: Host) -> None:
         self._connection = connection
+        self._path = path
         self._wal = f"{path}-wal"
         self._host = host
         self._queue: deque[_Request] = deque()
@@ -82,6 +83,7 @@ class Writer:
         self._closing = False
         self._checkpoint_at = CHECKPOINT_BYTES
         self._vacuum_pages = 0
+        self._backfill: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kplane-store")
         self.failed: StorageFull | StorageUnavailable | None = None
         self.transactions = 0
@@ -123,26 +125,21 @@ class Writer:
         """Write what is queued, and stop. Later requests are refused."""
         self._closing = True
         self._signal.set()
+        if self._backfill is not None:
+            await self._backfill
         await asyncio.gather(self._task, return_exceptions=True)  # its failure has been logged, and told to those who waited
         self._thread.shutdown()
 
     async def _run(self) -> None:
         try:
-            while True:
+            while self._queue or not self._closing:
+                self._signal.clear()
                 if self._queue:
                     await self._write(self._take())
                     await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
-                elif self._closing:
-                    return
-                elif not self._vacuum_pages:
-                    self._signal.clear()
+                await self._upkeep()
+                if not self._queue and not self._closing:
                     await self._signal.wait()
-                if self._vacuum_pages:
-                    await self._aside(self._vacuum_now)
-                    self._vacuum_pages = 0
-                if self._wal_size() > self._checkpoint_at:
-                    busy = await self._aside(self._checkpoint_now)
-                    self._checkpoint_at = CHECKPOINT_BYTES + (self._wal_size() if busy is not False else 0)
         except asyncio.CancelledError:  # the loop ends without close()
             self._abandon("the event loop has ended")
             raise
@@ -150,6 +147,19 @@ class Writer:
             _log.exception("the storage writer failed")
             self._abandon(f"the storage writer failed: {error!r}")
             raise
+
+    async def _upkeep(self) -> None:
+        """What is due between two transactions."""
+        if self._vacuum_pages:
+            await self._aside(self._vacuum_now)
+            self._vacuum_pages = 0
+        if self._backfill is None:
+            if self._wal_size() > self._checkpoint_at:
+                self._backfill = asyncio.create_task(self._backfill_beside(), name="storage-checkpoint")
+        elif self._backfill.done():
+            busy = await self._aside(self._truncate_now)
+            self._checkpoint_at = CHECKPOINT_BYTES + (self._wal_size() if busy is not False else 0)
+            self._backfill = None
 
     def _abandon(self, why: str) -> None:
         """Take no more requests, and let nobody wait for ever."""
@@ -282,8 +292,16 @@ class Writer:
         # Not execute(): it would stop after the first page.
         self._connection.executescript(f"PRAGMA incremental_vacuum({self._vacuum_pages:d})")
 
-    def _checkpoint_now(self) -> bool:
-        """Move the write-ahead log into the database. True: a long reader (a backup) was in the way."""
+    async def _backfill_beside(self) -> None:
+        """Move most of the write-ahead log into the database while transactions go on."""
+        try:
+            await asyncio.to_thread(checkpoint_beside, self._path)
+        except (sqlite3.Error, StorageUnavailable) as error:
+            _log.warning("checkpoint: %s", error)
+        self._signal.set()
+
+    def _truncate_now(self) -> bool:
+        """Move the rest, and begin the write-ahead log anew. True: a long reader (a backup) was in the way."""
         return bool(self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
 
