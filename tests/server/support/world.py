@@ -12,7 +12,7 @@ from typing import Any
 
 from kplane_server.admission.chain import default_chain
 from kplane_server.controllers.manager import Controllers
-from kplane_server.model.identity import CONTROLLER_USER, UserInfo
+from kplane_server.model.identity import UserInfo
 from kplane_server.model.keys import VcpId
 from kplane_server.registry import codec
 from kplane_server.registry.api import ControlPlaneApi
@@ -147,7 +147,9 @@ class World:
     def names(self, kind: str, namespace: str | None = None, vcp: str = "root") -> list[str]:
         return [item.key.name for item in self.api(vcp).list(self.info(kind, vcp), namespace).items]
 
-    async def merge(self, kind: str, name: str, patch: Document, namespace: str = "", vcp: str = "root", user: UserInfo = ADMIN) -> Document:
+    async def merge(
+        self, kind: str, name: str, patch: Document, namespace: str = "", vcp: str = "root", user: UserInfo = ADMIN
+    ) -> Document:
         change = Patch("application/merge-patch+json", patch)
         written = await self.api(vcp).patch(self.info(kind, vcp), namespace, name, change, RequestContext(user))
         parsed: Document = codec.decode(written.stored.value)

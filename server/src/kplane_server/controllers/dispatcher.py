@@ -90,10 +90,13 @@ class Dispatcher:
     # -- events
 
     def _subscribe(self, after: int) -> Subscription:
-        try:
-            return self._store.subscribe_resources(self._interests(), after)
-        except Compacted:
-            return self._store.subscribe_resources(self._interests(), self._store.revision)
+        """From ``after`` on, or from the oldest event that is kept, or from now."""
+        for start in (after, None):
+            try:
+                return self._store.subscribe_resources(self._interests(), after if start is None else start)
+            except Compacted as error:
+                after = error.oldest
+        return self._store.subscribe_resources(self._interests(), self._store.revision)
 
     def _interests(self) -> frozenset[ResourceId] | None:
         return None if self._everything else frozenset(self._by_resource)

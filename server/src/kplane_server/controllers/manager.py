@@ -59,7 +59,7 @@ def controllers(directory: Directory, clock: Callable[[], float] = time.time) ->
         ConfigurationController(directory, clock),
         RegistrationController(directory, clock),
         NamespaceController(directory, purger, clock),
-        CustomResourceCleaner(directory, clock),
+        CustomResourceCleaner(directory),
         ServiceAccountController(directory, clock),
         RootCaController(directory, clock),
         ClusterRoleAggregator(directory),

@@ -21,7 +21,9 @@ def reference(owner: Document, *, block: bool = False, uid: str = "") -> Documen
     }
 
 
-async def config_map(world: World, name: str, *owners: Document, vcp: str = "root", namespace: str = "default", **metadata: Any) -> Document:
+async def config_map(
+    world: World, name: str, *owners: Document, vcp: str = "root", namespace: str = "default", **metadata: Any
+) -> Document:
     about: Document = {"name": name, "namespace": namespace, **metadata}
     if owners:
         about["ownerReferences"] = list(owners)

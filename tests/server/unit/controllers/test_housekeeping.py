@@ -90,7 +90,8 @@ async def test_a_definition_without_objects_ends_after_a_restart_too(world: Worl
 
 def role(name: str, resource: str, **labels: str) -> dict[str, Any]:
     rules = [{"apiGroups": ["example.com"], "resources": [resource], "verbs": ["get"]}]
-    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name, "labels": labels}, "rules": rules}
+    metadata = {"name": name, "labels": labels}
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
 
 
 async def test_rules_are_aggregated_and_taken_away_again(world: World, vcp: str) -> None:

@@ -182,7 +182,9 @@ async def test_what_works_goes_on_when_the_class_goes_away(world: World) -> None
     assert now["status"]["kubeconfigSecretRef"] == made["status"]["kubeconfigSecretRef"]
 
 
-@pytest.mark.parametrize("path", ["/clusters/root/control-plane", "/clusters/other/control-plane", "/control-plane", "/a/../b", "/%63lusters/x"])
+@pytest.mark.parametrize(
+    "path", ["/clusters/root/control-plane", "/clusters/other/control-plane", "/control-plane", "/a/../b", "/%63lusters/x"]
+)
 async def test_an_endpoint_that_names_another_control_plane_is_refused(world: World, path: str) -> None:
     await endpoint(world, "edge", endpoint=f"https://edge.example{path}")
     await world.control_plane("demo", {"endpointRef": {"name": "edge"}})

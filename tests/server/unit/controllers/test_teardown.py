@@ -20,7 +20,8 @@ REATTACH = "controlplane.kplane.dev/reattach"
 
 async def fill(world: World, name: str) -> None:
     """Something of the tenant's own."""
-    await world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "default"}, "data": {"a": "b"}}, name)
+    metadata = {"name": "mine", "namespace": "default"}
+    await world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}}, name)
 
 
 def traces(world: World, name: str) -> list[str]:
@@ -96,7 +97,8 @@ async def test_to_start_empty_is_a_choice_too_and_leaves_what_is_retained(world:
 
 
 async def test_the_policy_of_the_class_holds_where_the_control_plane_has_none(world: World) -> None:
-    await world.create({"apiVersion": KPLANE, "kind": "ControlPlaneClass", "metadata": {"name": "c"}, "spec": {"deletionPolicy": "Destroy"}})
+    rules = {"deletionPolicy": "Destroy"}
+    await world.create({"apiVersion": KPLANE, "kind": "ControlPlaneClass", "metadata": {"name": "c"}, "spec": rules})
     await world.control_plane("gone", {"classRef": {"name": "c"}})
     await world.control_plane("kept", {"classRef": {"name": "c"}, "deletionPolicy": "Retain"})
     for name in ("gone", "kept"):
