@@ -16,6 +16,7 @@ from ansible_collections.kplane.core.plugins.module_utils._client import Client,
 from ansible_collections.kplane.core.plugins.module_utils._contract import CONTROL_PLANES, SECRETS
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError, NotFound, WaitFailed
 from ansible_collections.kplane.core.plugins.module_utils._kubeconfig_files import Snapshot
+from ansible_collections.kplane.core.plugins.module_utils._providers.base import Driver
 from ansible_collections.kplane.core.plugins.module_utils._wait import describe
 
 Document = _kubeconfig.Document
@@ -46,6 +47,23 @@ class Decision(t.NamedTuple):
 
     user: Document
     reason: str
+
+
+def plane_entries(driver: Driver) -> _kubeconfig.EntrySet:
+    """The entries that lead to a management plane as its administrator."""
+    source = driver.kubeconfig()
+    context = _kubeconfig.find(source.document, "contexts", source.context) or {}
+    cluster = _kubeconfig.find(source.document, "clusters", str(context.get("cluster") or "")) or {}
+    user = _kubeconfig.find(source.document, "users", str(context.get("user") or "")) or {}
+    return _kubeconfig.EntrySet(source.context, cluster, user, driver.context)
+
+
+def require_ours(snapshot: Snapshot, entries: t.Iterable[_kubeconfig.EntrySet]) -> None:
+    """Refuse to replace entries of the same names that are not ours."""
+    for entry in entries:
+        problem = foreign(snapshot, entry)
+        if problem:
+            raise KplaneError(f"The kubeconfig was not changed: {problem}. Set overwrite to true to replace it.")
 
 
 def secret_offer(client: Client, name: str) -> Offer:

@@ -151,7 +151,10 @@ class KubeconfigFiles:
             for path in altered(before, after):
                 if path not in before.documents and os.path.isdir(path):
                     raise KubeconfigError(f"{path} is a directory, not a kubeconfig", path=path)
-                _io.write_atomic(path, _yaml.dump(after.documents[path]), mode)
+                if after.documents[path] == _kubeconfig.empty() and not os.path.islink(path):
+                    os.unlink(path)  # our entries were all that it held: nothing is left behind
+                else:
+                    _io.write_atomic(path, _yaml.dump(after.documents[path]), mode)
         return before, after
 
 

@@ -239,20 +239,13 @@ class Present:
         names = asked_names(self.params)
         if names or self.params["all"]:
             found += self._vcps(snapshot, names)
-        for entries, unused_reason in found:
-            problem = _credentials.foreign(snapshot, entries)
-            if problem and not self.params["overwrite"]:
-                raise KplaneError(f"Nothing was written: {problem}. Set overwrite to true to replace it.")
+        if not self.params["overwrite"]:
+            _credentials.require_ours(snapshot, [entries for entries, unused_reason in found])
         return found
 
     def _management_plane(self, snapshot: _kubeconfig_files.Snapshot) -> Decided:
-        chosen = _plane.choose(self.params)
-        source = chosen.driver.kubeconfig()
-        context = _kubeconfig.find(source.document, "contexts", source.context) or {}
-        cluster = _kubeconfig.find(source.document, "clusters", str(context.get("cluster") or "")) or {}
-        user = _kubeconfig.find(source.document, "users", str(context.get("user") or "")) or {}
-        kept = snapshot.find("users", source.context) == user
-        return _kubeconfig.EntrySet(source.context, cluster, user, chosen.driver.context), "" if kept else "it is the administrator's of now"
+        entries = _credentials.plane_entries(_plane.choose(self.params).driver)
+        return entries, "" if snapshot.find("users", entries.name) == entries.user else "it is the administrator's of now"
 
     def _vcps(self, snapshot: _kubeconfig_files.Snapshot, names: list[str]) -> list[Decided]:
         reached = _plane.reach(self.params)

@@ -76,6 +76,26 @@ options:
         plane. With O(state=absent) what was remembered is forgotten.
     type: bool
     default: true
+  kubeconfig_entry:
+    description:
+      - Whether the user's kubeconfig gets a context for the management plane, as M(kplane.core.kplane_credentials) writes it.
+      - With O(state=absent), whether all contexts that this collection wrote for the management plane and its VCPs are taken out.
+    type: bool
+    default: false
+  kubeconfig:
+    description:
+      - The kubeconfig for O(kubeconfig_entry).
+      - If it is not given, it is the files in E(KUBECONFIG), else the one that the kplane configuration file names, else
+        C(~/.kube/config).
+    type: path
+  set_current:
+    description: Whether the context that O(kubeconfig_entry) writes becomes the current one.
+    type: bool
+    default: false
+  overwrite:
+    description: Whether O(kubeconfig_entry) may replace a context of the same name that is not ours.
+    type: bool
+    default: false
   wait_timeout:
     description: How many seconds the management plane may take until its API answers.
     type: float
@@ -190,6 +210,12 @@ drift:
     - option: port
       found: 8443
       declared: 9443
+contexts:
+  description: The contexts that were written to the kubeconfig, or taken out of it.
+  returned: success
+  type: list
+  elements: str
+  sample: [embedded-kplane-management]
 missing:
   description: What has to be installed first; empty if nothing has to.
   returned: success
@@ -201,7 +227,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kplane.core.plugins.module_utils import _argspec, _config, _module, _plane
+from ansible_collections.kplane.core.plugins.module_utils import _argspec, _config, _credentials, _kubeconfig, _kubeconfig_files, _module, _plane
 from ansible_collections.kplane.core.plugins.module_utils._contract import DEFAULT_CLUSTER_NAME
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Drift, Options, Plane
 
@@ -268,6 +294,35 @@ def update_config(module: AnsibleModule, chosen: _plane.Chosen, plane: Plane | N
     return before != after
 
 
+def update_kubeconfig(module: AnsibleModule, chosen: _plane.Chosen, plane: Plane | None) -> list[str]:
+    """Write the context of the management plane, or take out all that belongs to it; the contexts that changed."""
+    params = module.params
+    files = _kubeconfig_files.KubeconfigFiles(_plane.kubeconfig_paths(params))
+    if params["state"] == "present":
+        if plane is None:
+            return [chosen.driver.context]  # check mode, before the management plane is there
+        entries = _credentials.plane_entries(chosen.driver)
+        module.no_log_values.update(_kubeconfig.secrets(entries.user))
+        if not params["overwrite"]:
+            _credentials.require_ours(files.read(), [entries])
+        before, after = files.change(lambda now: _put(now, entries, params["set_current"]), dry_run=module.check_mode)
+        return [entries.name] if _kubeconfig_files.altered(before, after) else []
+    owned = files.read().owned(chosen.driver.context)
+    files.change(lambda now: _remove(now, owned), dry_run=module.check_mode)
+    return owned
+
+
+def _put(now: _kubeconfig_files.Snapshot, entries: _kubeconfig.EntrySet, current: bool) -> _kubeconfig_files.Snapshot:
+    now = now.put(entries)
+    return now.set_current(entries.name) if current else now
+
+
+def _remove(now: _kubeconfig_files.Snapshot, names: t.Sequence[str]) -> _kubeconfig_files.Snapshot:
+    for name in names:
+        now = now.remove(name)
+    return now
+
+
 def work(module: AnsibleModule) -> _module.Result:
     """Compare, act, remember."""
     params = module.params
@@ -285,6 +340,7 @@ def work(module: AnsibleModule) -> _module.Result:
         "provider_reason": chosen.reason,
         "action": todo.action,
         "drift": [entry._asdict() for entry in todo.drift],
+        "contexts": [],
         "missing": missing,
     }
     if missing and not params["require_executable"] and not module.check_mode:
@@ -293,7 +349,10 @@ def work(module: AnsibleModule) -> _module.Result:
     if not module.check_mode:
         after = act(todo.action, chosen, options) if todo.action != "none" else found
         result["plane"] = after.summary() if after else None
-    if params["remember"] and (state != "stopped"):
+    if params["kubeconfig_entry"] and state != "stopped":
+        result["contexts"] = update_kubeconfig(module, chosen, after if state == "present" else None)
+        result["changed"] |= bool(result["contexts"])
+    if params["remember"] and state != "stopped":
         expected = after or Plane(chosen.driver.provider, chosen.driver.name, chosen.driver.context, True)
         result["changed"] |= update_config(module, chosen, None if state == "absent" else expected)
     for entry in todo.drift:
@@ -322,6 +381,10 @@ def main() -> None:
         "require_executable": {"type": "bool", "default": True},
         "recreate": {"type": "str", "choices": ["never", "options-changed", "always"], "default": "never"},
         "remember": {"type": "bool", "default": True},
+        "kubeconfig_entry": {"type": "bool", "default": False},
+        "kubeconfig": {"type": "path"},
+        "set_current": {"type": "bool", "default": False},
+        "overwrite": {"type": "bool", "default": False},
         "wait_timeout": {"type": "float", "default": 60.0},
         **_argspec.PLANE,
     }
