@@ -83,6 +83,8 @@ class ControlPlaneApi:
         """Create an object, or post to a sub-resource (``binding``, ``eviction``)."""
         if subresource:
             return await subresources.create(self.registry, info, namespace, name, subresource, body, ctx)
+        if info.resource == "bindings" and not info.group:  # the old way to post to pods/binding
+            return await subresources.create_binding(self.registry, namespace, body, ctx)
         return await create.create(self.registry, info, namespace, body, ctx, name)
 
     async def update(

@@ -9,13 +9,14 @@ from typing import Final
 
 import orjson
 
-from kplane_server.model.errors import BadRequest, Json, MethodNotAllowed, ServiceUnavailable, already_exists
+from kplane_server.model.errors import BadRequest, Forbidden, Json, MethodNotAllowed, NotFound, ServiceUnavailable, already_exists
+from kplane_server.model.keys import ObjectKey, ResourceId
 from kplane_server.model.metadata import metadata_causes
 from kplane_server.registry import codec
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.documents import accept, check_types, complete, own_created, shape_causes
-from kplane_server.registry.generic import Registry, check_namespace, check_type, generate_name, new_uid, reject
+from kplane_server.registry.generic import Registry, check_namespace, check_type, dedup_owner_references, generate_name, new_uid, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
@@ -25,6 +26,7 @@ from kplane_server.storage.api import ABSENT, RevisionMismatch, Stored
 #: How many names are tried for a ``generateName`` (upstream: RetryGenerateName), and how often companions may get in the way.
 CREATE_ATTEMPTS: Final = 8
 
+_NAMESPACES: Final = ResourceId("namespaces")
 _NO_COMPANIONS: Final = Strategy().companion_hook
 _SERVER_FIELDS: Final = ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds")
 
@@ -37,10 +39,11 @@ async def create(
     name: the one in the path, where there is one. owned: ``managedFields`` are set already (server-side apply).
     """
     if not info.stored:
-        raise MethodNotAllowed("create is not supported on resources of kind " + f'"{info.resource}"', kind=info.resource, group=info.group)
-    if isinstance(info, CustomResourceInfo) and info.terminating:
-        why = "create not allowed while custom resource definition is terminating"
-        raise MethodNotAllowed(why, kind=info.resource, group=info.group)
+        raise MethodNotAllowed(f'create is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
+    if isinstance(info, CustomResourceInfo):
+        _check_definition(registry, info)
+        if info.deprecation:
+            ctx.warn(info.deprecation)
     check_type(info, body)
     check_namespace(info, body, namespace)
     metadata = body["metadata"]
@@ -48,6 +51,7 @@ async def create(
         raise BadRequest("resourceVersion should not be set on objects to be created")
     if name and metadata.setdefault("name", name) != name:
         raise BadRequest(f"the name of the object ({metadata['name'][:253]}) does not match the name on the URL ({name})")
+    dedup_owner_references(body, ctx)
     accept(info, body, ctx)
     generated = not metadata.get("name") and metadata.get("generateName")
     repeatable = generated or strategy_of(info).companion_hook is not _NO_COMPANIONS
@@ -66,13 +70,17 @@ async def create(
             if not repeatable:
                 break
     if generated:
-        raise already_exists(info.resource, info.group, obj["metadata"]["name"]) from last
+        error = already_exists(info.resource, info.group, obj["metadata"]["name"])
+        error.message += ", the server was not able to generate a unique name for the object"
+        error.retry_after = 1
+        raise error from last
     raise ServiceUnavailable(f"what must be created with the object kept changing: {last}", retry_after=1) from last
 
 
 async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: Json, ctx: RequestContext, owned: bool) -> Stored:
     """One run of all the steps. Raises RevisionMismatch when the name, or that of a companion, was taken."""
     strategy = strategy_of(info)
+    namespaces = registry.store.changed(registry.vcp.id, _NAMESPACES)
     metadata = obj["metadata"]
     name = metadata.get("name") or ""
     key = registry.key(info, namespace, name)
@@ -104,5 +112,28 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
         if registry.store.get(key) is not None:
             raise RevisionMismatch(key, ABSENT, registry.store.revision)
         return Stored(key, 0, codec.encode_without_revision(obj))
+    _check_still_open(registry, info, key, namespaces)
     revisions = await registry.commit(mutations)
     return registry.answer(info, mutations[0], revisions[0])
+
+
+def _check_still_open(registry: Registry, info: ResourceInfo, key: ObjectKey, namespaces: int) -> None:
+    """Nothing is left behind by a deletion that began while admission was asked: no await comes between this and the commit's queue."""
+    if isinstance(info, CustomResourceInfo):
+        _check_definition(registry, info)
+    if key.namespace and registry.store.changed(registry.vcp.id, _NAMESPACES) != namespaces:
+        found = registry.lookup.get(_NAMESPACES, "", key.namespace)
+        if found is not None and "deletionTimestamp" in found["metadata"]:
+            why = f"unable to create new content in namespace {key.namespace} because it is being terminated"
+            text = f'{info.group_resource} "{key.name}" is forbidden: {why}'
+            raise Forbidden(text, group=info.group, kind=info.resource, name=key.name)
+
+
+def _check_definition(registry: Registry, info: CustomResourceInfo) -> None:
+    """A definition that is gone or going takes no new instances."""
+    current = registry.resources.find(info.group, info.version, info.resource)
+    if current is None:
+        raise NotFound("the server could not find the requested resource", group=info.group, kind=info.resource)
+    if isinstance(current, CustomResourceInfo) and current.terminating:
+        why = "create not allowed while custom resource definition is terminating"
+        raise MethodNotAllowed(why, kind=info.resource, group=info.group)

@@ -8,12 +8,13 @@ Every step can be repeated: whoever drives it (a controller, after a restart too
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from kplane_server.model.errors import Json
+from kplane_server.model.errors import Json, ServiceUnavailable
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope
 from kplane_server.registry import codec
-from kplane_server.registry.custom_definition import CLEANUP, DEFINITIONS, judge_names
+from kplane_server.registry.custom_definition import CLEANUP, DEFINITIONS, is_deleting_instances, judge_names, mark_deleting_instances
 from kplane_server.registry.generic import Registry
 from kplane_server.storage.api import Mutation, RevisionMismatch, Stored
 
@@ -33,11 +34,24 @@ async def finish_definition(registry: Registry, name: str) -> bool:
         return True
     plural, group = crd["spec"]["names"]["plural"], crd["spec"]["group"]
     if CLEANUP in (crd["metadata"].get("finalizers") or ()):
+        if not is_deleting_instances(crd):
+            await _announce(registry, key)
         if not await _delete_instances(registry, ResourceId(f"{plural}.{group}")):
             return False
         await _drop_finalizer(registry, key)
     await settle_names(registry, group)
     return True
+
+
+async def _announce(registry: Registry, key: ObjectKey) -> None:
+    """Say so in the status. A create that was queued before the definition was seen to be terminating is in the store after this commit,
+    because commits keep their order; later ones are refused."""
+
+    def change(crd: Json) -> bool:
+        mark_deleting_instances(crd, registry.now())
+        return True
+
+    await _rewrite(registry, key, change)
 
 
 async def _delete_instances(registry: Registry, resource: ResourceId) -> bool:
@@ -83,22 +97,31 @@ def _deletion(registry: Registry, item: Stored) -> tuple[Mutation | None, bool]:
 
 
 async def _drop_finalizer(registry: Registry, key: ObjectKey) -> None:
+    def change(crd: Json) -> bool:
+        metadata = crd["metadata"]
+        metadata["finalizers"] = [f for f in metadata.get("finalizers") or () if f != CLEANUP]
+        if not metadata["finalizers"]:
+            del metadata["finalizers"]
+        return "finalizers" in metadata
+
+    await _rewrite(registry, key, change)
+
+
+async def _rewrite(registry: Registry, key: ObjectKey, change: Callable[[Json], bool]) -> None:
+    """Change a terminating definition; ``change`` says whether it stays."""
     for _ in range(_ATTEMPTS):
         stored = registry.store.get(key)
         if stored is None:
             return
         crd = codec.decode(stored.value)
-        metadata = crd["metadata"]
-        metadata["finalizers"] = [f for f in metadata.get("finalizers") or () if f != CLEANUP]
-        gone = not metadata["finalizers"]
-        if gone:
-            del metadata["finalizers"]
-        mutation = Mutation(key, codec.encode(crd), stored.revision, gone, metadata.get("uid", ""), terminating=not gone)
+        stays = change(crd)
+        mutation = Mutation(key, codec.encode(crd), stored.revision, not stays, crd["metadata"].get("uid", ""), terminating=stays)
         try:
             await registry.commit([mutation])
         except RevisionMismatch:
             continue
         return
+    raise ServiceUnavailable(f"definition {key.name} kept changing while it was being deleted", retry_after=1)
 
 
 async def settle_names(registry: Registry, group: str) -> None:

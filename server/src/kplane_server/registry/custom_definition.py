@@ -145,6 +145,16 @@ def mark_terminating(crd: Document, now: str) -> None:
     set_condition(crd, "Terminating", "True", "InstanceDeletionPending", message, now)
 
 
+def mark_deleting_instances(crd: Document, now: str) -> None:
+    """A definition whose instances are being deleted."""
+    message = "CustomResource deletion is in progress"
+    set_condition(crd, "Terminating", "True", "InstanceDeletionInProgress", message, now)
+
+
+def is_deleting_instances(crd: Json) -> bool:
+    return any(c.get("reason") == "InstanceDeletionInProgress" for c in (crd.get("status") or {}).get("conditions") or ())
+
+
 def has_condition(crd: Json, kind: str, status: str = "True") -> bool:
     return any(c.get("type") == kind and c.get("status") == status for c in (crd.get("status") or {}).get("conditions") or ())
 

@@ -288,6 +288,26 @@ def check_namespace(info: ResourceInfo, obj: Json, namespace: str) -> None:
     metadata["namespace"] = namespace
 
 
+def dedup_owner_references(obj: Json, ctx: RequestContext) -> None:
+    """An owner is named once; a client that names one twice is told, as upstream does since 1.20."""
+    references = obj["metadata"].get("ownerReferences")
+    if not references or len(references) < 2:
+        return
+    unique: list[Json] = []
+    repeated: list[str] = []
+    for reference in references:
+        if reference in unique:
+            repeated.append(str(reference.get("uid")))
+        else:
+            unique.append(reference)
+    if repeated:
+        obj["metadata"]["ownerReferences"] = unique
+        ctx.warn(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such "
+            f"requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {', '.join(repeated)}"
+        )
+
+
 def reject(info: ResourceInfo, name: str, causes: Sequence[Cause]) -> None:
     """Raise the 422 of a document, if there is anything wrong with it."""
     if causes:

@@ -56,6 +56,16 @@ async def create(
     return await handler(registry, info, namespace, name, body, ctx)
 
 
+async def create_binding(registry: Registry, namespace: str, body: Json, ctx: RequestContext) -> Stored:
+    """Post to ``bindings``: the document names the pod."""
+    row = registry.resources.find("", "v1", "pods")
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if row is None or not isinstance(name, str) or not name:
+        raise BadRequest("metadata.name of a Binding must name a pod")
+    return await create(registry, row, namespace, name, "binding", body, ctx)
+
+
 async def update(
     registry: Registry, info: ResourceInfo, namespace: str, name: str, subresource: str, body: Json, ctx: RequestContext
 ) -> Written:

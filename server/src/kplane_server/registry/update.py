@@ -25,8 +25,9 @@ from kplane_server.model.metadata import metadata_update_causes
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.create import create
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.documents import accept, check_types, complete, own_updated, shape_causes
-from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, reject
+from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, dedup_owner_references, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
@@ -79,6 +80,8 @@ async def change(
 
     owned: the transform has set ``managedFields`` itself (server-side apply).
     """
+    if isinstance(info, CustomResourceInfo) and info.deprecation:
+        ctx.warn(info.deprecation)
     key = registry.key(info, namespace, name)
     last: Exception | None = None
     async with registry.locks.hold(key):
@@ -133,6 +136,7 @@ async def _attempt(
     check_namespace(info, new, key.namespace)
     _check_preconditions(info, key, new, old, stored)
     keep_server_fields(new["metadata"], old["metadata"])
+    dedup_owner_references(new, ctx)
     sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
     attributes = registry.attributes(Operation.UPDATE, info, key, ctx, new=new, old=old, subresource=subresource)
     if registry.admission.mutates(attributes):
