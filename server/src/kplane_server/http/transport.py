@@ -5,7 +5,7 @@
 
 Chosen by measurement (design 5.5). The listening socket is ours, not granian's: it is bound exclusively, so that a busy port is an
 error and not a silent share (granian's own sets SO_REUSEPORT), and it outlives a listener, so that a renewed certificate is taken up
-by starting a second listener on it and draining the first: no connection is refused meanwhile.
+by starting a second listener on it and draining the first: no connection is refused meanwhile, and no answer is cut.
 
 TLS 1.3 is the least that is spoken. Go, Python 3.11 with OpenSSL, Node and Java clients that can speak to Kubernetes 1.34 all have it.
 """
@@ -13,6 +13,7 @@ TLS 1.3 is the least that is spoken. Go, Python 3.11 with OpenSSL, Node and Java
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -42,6 +43,8 @@ MAX_CONCURRENT_STREAMS: Final = 1000
 HEADER_READ_TIMEOUT: Final = 30_000
 #: How long an orderly stop waits for answers that are under way, in seconds.
 DRAIN_TIMEOUT: Final = 10.0
+#: How long it waits for answers that it has cut, in seconds.
+CUT_TIMEOUT: Final = 2.0
 
 #: How much of a body that was refused is still taken in, and for how long (seconds): a client that sends cannot read.
 MAX_DISCARDED: Final = 16 * 1024 * 1024
@@ -68,7 +71,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)  # only now is the address surely ours
     except OSError as error:
         listener.close()
-        if error.errno == 98 or "in use" in str(error):
+        if error.errno == errno.EADDRINUSE:
             raise AddressInUse(f"{host}:{port} is already in use{_holder(port)}") from error
         raise
     listener.setblocking(False)
@@ -242,9 +245,21 @@ class Transport:
         self._limits = limits
         self._listener: Listener | None = None
         self._serving: set[asyncio.Task[None]] = set()
-        self._streams: set[asyncio.Task[Any]] = set()
+        self._answering: set[asyncio.Task[Any]] = set()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            await self._answer(scope, protocol)
+        except asyncio.CancelledError:
+            # The client left, or the stop has waited long enough: nobody reads an answer. granian would log this as a failure.
+            log.debug("%s %s was cut", scope.method, scope.path)
+        finally:
+            self._answering.discard(task)
+
+    async def _answer(self, scope: Any, protocol: Any) -> None:
         incoming = RsgiIncoming(scope, protocol)
         answer = await self._handle(incoming)
         if isinstance(answer, StreamResponse):
@@ -289,7 +304,11 @@ class Transport:
         await self._begin()
 
     async def renew(self) -> None:
-        """Take up the certificate files as they are now. Streams under way keep their connection until they end."""
+        """Take up the certificate files as they are now.
+
+        Answers under way keep their connection until they end. Idle connections are closed; clients open another, as they must at
+        any time, and a connection that is closed before its first request is one that they try again.
+        """
         old = self._listener
         await self._begin()
         if old is not None:
@@ -318,9 +337,11 @@ class Transport:
             self._listener.close()
         if self._serving:
             _, late = await asyncio.wait(self._serving, timeout=timeout)
-            for task in late:
-                log.warning("answers were still under way after %.0f seconds; they are cut", timeout)
-                task.cancel()
+            if late:
+                log.warning("%d answers were still under way after %.0f seconds; they are cut", len(self._answering), timeout)
+                for task in self._answering:
+                    task.cancel()
+                await asyncio.wait(late, timeout=CUT_TIMEOUT)
         self._listening.close()
 
 
