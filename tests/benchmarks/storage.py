@@ -178,9 +178,11 @@ async def watches(folder: Path) -> None:
 async def vcps(folder: Path, number: int) -> None:
     store = SqliteStore.open(folder / "vcps.db", layer=SeventyRoles())
     before = resident()
-    rows = lambda n: [put(ROOT_VCP_ID, f"cp-{n}"), put(ROOT_VCP_ID, f"secret-{n}")]  # noqa: E731
-    figures = await at_once(12, number, lambda n: store.create_vcp(f"v{n}", f"uid-{n}", created=1, mutations=rows(n)))
-    say(f"make {number:,} VCPs with 2 objects each in root, 12 at a time", figures)
+
+    async def make(n: int) -> None:
+        await store.create_vcp(f"v{n}", f"uid-{n}", created=1, mutations=[put(ROOT_VCP_ID, f"cp-{n}"), put(ROOT_VCP_ID, f"secret-{n}")])
+
+    say(f"make {number:,} VCPs with 2 objects each in root, 12 at a time", await at_once(12, number, make))
     say("  growth of the resident set", f"{(resident() - before) / number:,.0f} bytes a VCP")
     ids = [record.id for record in store.vcps() if record.id != ROOT_VCP_ID]
     say("open the store", await _opening(store, folder / "vcps.db"))

@@ -31,7 +31,7 @@ class Watcher:
 
     def __init__(self, hub: Hub, backlog: Iterable[Event], *, limit: int, namespace: str | None, detach: Callable[[Watcher], None]) -> None:
         self._hub = hub
-        self._queue = deque(backlog)
+        self._queue = list(backlog)  # a list: thousands of idle watchers have an empty one
         self._limit = limit
         self._namespace = namespace
         self._detach: Callable[[Watcher], None] | None = detach
@@ -43,8 +43,7 @@ class Watcher:
         """What has arrived, without waiting."""
         if self._cut_at:
             raise Compacted(self._cut_at, self._hub.revision)
-        events = list(self._queue)
-        self._queue.clear()
+        events, self._queue = self._queue, []
         return events
 
     async def wait(self, timeout: float | None = None) -> bool:
