@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.planes import Plane, user
 
-from kplane_server.access.escalation import EscalationGuard
+from kplane_server.access.escalation import EscalationAdmission, EscalationGuard
 from kplane_server.access.rbac import RBAC_GROUP
 from kplane_server.model.errors import Forbidden, NotFound
 from kplane_server.model.identity import MASTERS, UserInfo
+from kplane_server.model.keys import VcpId
+from kplane_server.registry.attributes import AdmitAll, Attributes, Operation
+from kplane_server.registry.catalog import BUILTIN
+from kplane_server.registry.options import RequestContext
 
 READ = {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods"]}
 WRITE = {"verbs": ["create"], "apiGroups": [""], "resources": ["pods"]}
@@ -147,3 +152,62 @@ async def test_a_binding_to_a_role_that_is_not_there(plane: Plane) -> None:
         guard.check(ASKER, "rolebindings", "home", binding("gone", "Role"), None)
     with pytest.raises(Forbidden, match="unsupported role reference kind"):
         guard.check(ASKER, "rolebindings", "home", binding("gone", "Odd"), None)
+
+
+# -- as part of admission
+
+
+class Recorder(AdmitAll):
+    """A chain that notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def mutates(self, attributes: Attributes) -> bool:
+        self.asked.append("mutates")
+        return True
+
+    async def admit(self, attributes: Attributes) -> None:
+        self.asked.append("admit")
+
+    async def validate(self, attributes: Attributes) -> None:
+        self.asked.append("validate")
+
+
+def write(resource: str, new: Any, old: Any = None, operation: Operation = Operation.CREATE, group: str = RBAC_GROUP) -> Attributes:
+    info = BUILTIN.find(group, "v1", resource)
+    assert info is not None
+    nothing: Any = None
+    return Attributes(operation, VcpId(2), info, "", "new", new, old, RequestContext(ASKER), nothing)
+
+
+async def test_the_chain_is_asked_as_before(plane: Plane) -> None:
+    chain = Recorder()
+    admission = EscalationAdmission(chain, plane.authorizer)
+    attributes = write("configmaps", {"metadata": {"name": "new"}}, group="")
+    assert admission.mutates(attributes)
+    await admission.admit(attributes)
+    await admission.validate(attributes)
+    assert chain.asked == ["mutates", "admit", "validate"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "refused"),
+    [
+        (lambda: write("clusterroles", role(WRITE)), True),
+        (lambda: write("clusterroles", role(WRITE), role(READ), Operation.UPDATE), True),
+        (lambda: write("clusterrolebindings", binding("writer")), True),
+        (lambda: write("clusterroles", role()), False),
+        (lambda: write("clusterroles", None, role(WRITE), Operation.DELETE), False),
+    ],
+)
+async def test_admission_refuses_what_grants_more(plane: Plane, attributes: Callable[[], Attributes], refused: bool) -> None:
+    await plane.role("writer", WRITE)
+    chain = Recorder()
+    admission = EscalationAdmission(chain, plane.authorizer)
+    if refused:
+        with pytest.raises(Forbidden):
+            await admission.validate(attributes())
+    else:
+        await admission.validate(attributes())
+    assert chain.asked == ([] if refused else ["validate"])

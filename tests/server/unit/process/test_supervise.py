@@ -19,6 +19,7 @@ import pytest
 
 from kplane_server.process import datadir, pki, supervise, systemd
 from kplane_server.process.failures import DataDirError, ProcessError
+from kplane_server.process.lock import FileLock
 from kplane_server.process.supervise import ServerStatus, StartOptions
 
 SAMPLE = Path(__file__).with_name("sample_server.py")
@@ -158,6 +159,36 @@ def test_a_stale_pid_is_nobodys_end(path: Path, start: Start) -> None:
         assert restarted.pid not in (status.pid, stranger.pid)
         assert stranger.poll() is None
         stranger.communicate()
+
+
+def test_a_holder_that_cannot_be_told_is_not_signalled(path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another pid namespace the kernel says that the lock is held, and gives no number."""
+    status, _ = start()
+    with monkeypatch.context() as blind:
+        blind.setattr(datadir, "running", lambda _: 0)
+        seen = supervise.status(path)
+        assert (seen.running, seen.ready, seen.pid) == (True, True, None)
+        assert "a process that cannot be told" in seen.text()
+        with pytest.raises(ProcessError, match="cannot be told") as caught:
+            supervise.stop(path)
+        assert caught.value.reason == "NotStopped"
+    assert supervise.status(path) == status
+
+
+def test_a_server_that_has_not_spoken_yet(path: Path, start: Start) -> None:
+    status, _ = start()
+    (path / datadir.STATE).unlink()
+    seen = supervise.status(path)
+    assert (seen.running, seen.ready, seen.pid, seen.state) == (True, False, status.pid, None)
+    assert seen.text().startswith("running, not ready: process")
+    assert "url" not in seen.document()
+
+
+def test_starts_take_turns(path: Path, start: Start) -> None:
+    path.mkdir()
+    with FileLock(path / datadir.START_LOCK), pytest.raises(ProcessError, match="another start or stop") as caught:
+        start(timeout=0.1)
+    assert caught.value.reason == "NotReady"
 
 
 def test_a_foreign_directory_is_not_started_in(path: Path, start: Start) -> None:
