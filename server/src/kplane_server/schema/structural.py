@@ -115,6 +115,11 @@ class Schema:
         self._expand()
         return object.__getattribute__(self, name)
 
+    @property
+    def free_form(self) -> bool:
+        """Whether some part of the whole schema takes values of any type."""
+        return self._source.free_form
+
     def __repr__(self) -> str:
         return f"<Schema {self.type or 'any'}{' open' if self.open else ''} {len(self.properties)} properties>"
 
@@ -209,10 +214,14 @@ _MAX_LEAVES: Final = 4096
 
 
 class Definitions:
-    """Named definitions, compiled on demand. ``load(name)`` gives the document of a name, and raises ``KeyError``."""
+    """Named definitions, compiled on demand. ``load(name)`` gives the document of a name, and raises ``KeyError``.
 
-    def __init__(self, load: Callable[[str], Mapping[str, Json]], *, typed: bool) -> None:
+    ``free_form``: some part takes values of any type, so that true and 1 may both be there and must be told apart.
+    """
+
+    def __init__(self, load: Callable[[str], Mapping[str, Json]], *, typed: bool, free_form: bool = True) -> None:
         self.typed = typed
+        self.free_form = free_form and not typed
         self._load = load
         self._named: dict[str, Schema] = {}
         self._leaves: dict[bytes, Schema] = {}
@@ -271,15 +280,30 @@ def _no_references(name: str) -> Mapping[str, Json]:
     raise KeyError(name)
 
 
+def _is_free_form(document: Json) -> bool:
+    """Whether a schema leaves the type of any part open."""
+    pending: list[Json] = [document]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if node.get("x-kubernetes-preserve-unknown-fields") is True or node.get("additionalProperties") in (True, {}):
+                return True
+            pending.extend(node.values())
+        elif isinstance(node, list):
+            pending.extend(node)
+    return False
+
+
 def compile_schema(document: Mapping[str, Json]) -> Schema:
     """Compile the schema of a CustomResourceDefinition, or part of one, as it stands."""
-    return Definitions(_no_references, typed=False).compile(document)
+    return Definitions(_no_references, typed=False, free_form=_is_free_form(document)).compile(document)
 
 
 def compile_resource_schema(document: Mapping[str, Json]) -> Schema:
     """Compile the schema of a custom resource: ``apiVersion``, ``kind`` and ``metadata`` are added as the server knows them."""
     properties = dict(document.get("properties") or {})
-    root = Schema(Definitions(_no_references, typed=False), {**document, "properties": properties})
+    source = Definitions(_no_references, typed=False, free_form=_is_free_form(document))
+    root = Schema(source, {**document, "properties": properties})
     metadata = properties.pop("metadata", None)
     for name in ("apiVersion", "kind"):
         properties.setdefault(name, {"type": "string"})

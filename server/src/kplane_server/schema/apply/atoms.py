@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Final, Literal
 
 import orjson
 
 from kplane_server.model.errors import Json
+from kplane_server.schema.patch.json_patch import equal
 from kplane_server.schema.structural import MISSING, Schema
 
 
@@ -21,6 +24,7 @@ class Atom:
     """How values of one schema node are merged. Several of ``scalar``, ``is_list`` and ``is_map`` hold where any type is allowed.
 
     element: of a list its items, of a map the values of fields that are not declared (``None``: there may be none).
+    same: whether two values are equal; the quick test where the schema leaves no room for true beside 1.
     present: fields that are always there (see :attr:`~kplane_server.schema.structural.Schema.present`).
     """
 
@@ -37,11 +41,13 @@ class Atom:
         "list_element",
         "map_element",
         "present",
+        "same",
         "scalar",
     )
 
     def __init__(self, scalar: str = "", *, is_list: bool = False, is_map: bool = False) -> None:
         self.scalar = scalar
+        self.same: Callable[[Json, Json], bool] = equal
         self.is_list = is_list
         self.is_map = is_map
         self.atomic_list = True
@@ -134,9 +140,12 @@ def _make(schema: Schema, preserve: bool) -> Atom:
         return UNTYPED
     kind = schema.type
     if not kind and schema.scalar:
-        return Atom("untyped")
+        atom = Atom("untyped")
+    else:
+        atom = Atom(_scalar_kind(schema), is_list=kind in ("", "array"), is_map=kind in ("", "object"))
+    if not schema.free_form:
+        atom.same = operator.eq
     preserve = preserve or schema.preserve
-    atom = Atom(_scalar_kind(schema), is_list=kind in ("", "array"), is_map=kind in ("", "object"))
     atom._preserve = preserve
     if atom.is_map:
         _fill_map(atom, schema, preserve)

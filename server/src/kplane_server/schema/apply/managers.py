@@ -320,7 +320,7 @@ class _Apply:
         owned = fieldset.difference(fields, _UNOWNED)
         if not owned:
             managers.pop(self.actor, None)
-        elif document == self.live:  # nothing moved: the time of the last real change stays
+        elif self.atom.same(document, self.live):  # nothing moved: the time of the last real change stays
             managers[self.actor] = self._entry(owned, last, last.time if last is not None else "")
         else:
             managers[self.actor] = self._entry(owned, last, self.now)

@@ -47,7 +47,7 @@ _MODIFIED: Final[_Change] = (None, _LEAF, None)
 
 def _compare(before: Json, after: Json, atom: Atom) -> _Change:
     """Both values are there; null counts as a value."""
-    if before == after and before.__class__ is after.__class__:
+    if atom.same(before, after):
         return _SAME
     if (before is None or isinstance(before, dict)) and (after is None or isinstance(after, dict)) and atom.is_map:
         if atom.atomic_map or (not before and not after):
@@ -82,14 +82,14 @@ def _compare_maps(before: dict[str, Json], after: dict[str, Json], atom: Atom) -
     removed: FieldSet = {}
     modified: FieldSet = {}
     added: FieldSet = {}
-    present = atom.present
+    present, same = atom.present, atom.same
     for name, new in after.items():
         old = before.get(name, ABSENT)
         if old is ABSENT and name in present:
             old = present[name]
         if old is ABSENT:
             added[f"f:{name}"] = describe(new, _field(atom, name))
-        elif old is not new and (old != new or old.__class__ is not new.__class__):
+        elif old is not new and not same(old, new):
             _collect(f"f:{name}", _compare(old, new, _field(atom, name)), removed, modified, added)
     for name, old in before.items():
         if name not in after:
@@ -139,7 +139,7 @@ def _compare_lists(before: list[Json], after: list[Json], atom: Atom) -> _Change
     for key in {**old, **new}:
         was, now = old.get(key, []), new.get(key, [])
         if len(was) >= 2 and len(now) >= 2:
-            if was != now:
+            if not atom.same(was, now):
                 modified[key] = _LEAF
         elif len(was) >= 2:
             removed[key] = _LEAF
@@ -153,7 +153,7 @@ def _compare_lists(before: list[Json], after: list[Json], atom: Atom) -> _Change
             added[key] = describe(now[0], element)
         elif not now:
             removed[key] = describe(was[0], element)
-        elif was[0] != now[0] or was[0].__class__ is not now[0].__class__:
+        elif not atom.same(was[0], now[0]):
             _collect(key, _compare(was[0], now[0], element), removed, modified, added)
     return removed or None, modified or None, added or None
 
