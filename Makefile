@@ -17,6 +17,7 @@ BIN         := $(VENV)/bin
 COLLECTIONS := $(CURDIR)/.build/collections
 COPY        := $(CURDIR)/.build/test/ansible_collections/kplane/core
 STAMPS      := $(CURDIR)/.build/stamps
+KUBECTL     := $(CURDIR)/.cache/bin/kubectl
 
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_LOCALHOST_WARNING := false
@@ -26,7 +27,7 @@ export PATH := $(BIN):$(PATH)
 
 PLAY = ansible-playbook -e kplane_provider=$(PROVIDER) -e kplane_cluster_name=$(CLUSTER)
 
-.PHONY: help up down test lint typecheck docs-check unit server-test collection-test e2e sanity bench clean
+.PHONY: help up down test lint typecheck docs-check sanity unit server-test collection-test e2e bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,14 +65,41 @@ down: $(STAMPS)/run ## take everything away again
 
 test: lint typecheck docs-check sanity unit server-test collection-test e2e ## every check
 
-lint: $(STAMPS)/test
+lint: $(STAMPS)/test ## ruff, import-linter, ansible-lint
 	ruff check .
-	cd server/src && lint-imports --config $(CURDIR)/pyproject.toml
+	ruff format --check .
+	lint-imports
 	ansible-lint --offline --profile production
 
-typecheck: $(STAMPS)/test
-	mypy server/src/kplane_server tests/server tests/benchmarks
+typecheck: $(STAMPS)/test ## mypy, strict
+	mypy server/src/kplane_server server/tools
+	MYPYPATH=tests:tests/server mypy -p support -p benchmarks
 	cd $(COLLECTIONS) && MYPYPATH=. mypy --config-file $(CURDIR)/pyproject.toml --namespace-packages --explicit-package-bases ansible_collections/kplane/core/plugins
+
+docs-check: $(STAMPS)/test ## documentation of plugins and roles, changelog
+	antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs all .
+	antsibull-changelog lint
+
+sanity: $(STAMPS)/test ## ansible-test sanity, without exceptions
+	tests/support/ansible_test.sh $(COPY) sanity --color no
+
+unit: $(STAMPS)/test ## pure logic and contracts
+	pytest -n $(JOBS) tests/server/unit tests/server/contract
+	tests/support/ansible_test.sh $(COPY)-units units --color no
+
+server-test: $(STAMPS)/test $(KUBECTL) ## a real server, kubectl and the Python client
+	pytest -n $(JOBS) --timeout 300 tests/server --ignore tests/server/unit --ignore tests/server/contract
+
+collection-test: $(STAMPS)/test ## real playbooks and modules, twice, in check mode and with errors
+	tests/support/ansible_test.sh $(COPY)-integration integration --color no
+
+e2e: $(STAMPS)/test $(KUBECTL) ## the README's commands on a stranger's machine
+	PYTHONPATH=tests/server pytest --timeout 900 tests/e2e
+
+# The pinned kubectl of the tests, where there is Go to build it; the tests say loudly what they skip where there is none.
+$(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/main.go
+	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kubectl && go build -o $@ . ; \
+	else echo 'NO GO: the tests use the kubectl on PATH, or skip what needs one' >&2; fi
 
 bench: $(STAMPS)/test ## the benchmarks, with their conditions
 	PYTHONPATH=tests:tests/server python -m benchmarks

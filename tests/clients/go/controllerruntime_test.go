@@ -62,8 +62,10 @@ func (r *gadgets) Reconcile(ctx context.Context, request reconcile.Request) (rec
 	}
 	if !object.GetDeletionTimestamp().IsZero() {
 		if controllerutil.RemoveFinalizer(object, "suite.example.com/finalizer") {
+			if err := r.Update(ctx, object); err != nil {
+				return reconcile.Result{}, err
+			}
 			r.deleted.Add(1)
-			return reconcile.Result{}, r.Update(ctx, object)
 		}
 		return reconcile.Result{}, nil
 	}
