@@ -9,7 +9,16 @@ from typing import Final
 
 import orjson
 
-from kplane_server.model.errors import BadRequest, Forbidden, Json, MethodNotAllowed, NotFound, ServiceUnavailable, already_exists
+from kplane_server.model.errors import (
+    AlreadyExists,
+    BadRequest,
+    Forbidden,
+    Json,
+    MethodNotAllowed,
+    NotFound,
+    ServiceUnavailable,
+    already_exists,
+)
 from kplane_server.model.keys import ObjectKey, ResourceId
 from kplane_server.model.metadata import metadata_causes
 from kplane_server.registry import codec
@@ -70,10 +79,9 @@ async def create(
             if not repeatable:
                 break
     if generated:
-        error = already_exists(info.resource, info.group, obj["metadata"]["name"])
-        error.message += ", the server was not able to generate a unique name for the object"
-        error.retry_after = 1
-        raise error from last
+        tried = obj["metadata"]["name"]
+        why = f'{info.group_resource} "{tried}" already exists, the server was not able to generate a unique name for the object'
+        raise AlreadyExists(why, group=info.group, kind=info.resource, name=tried, retry_after=1) from last
     raise ServiceUnavailable(f"what must be created with the object kept changing: {last}", retry_after=1) from last
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -16,22 +16,30 @@ from kplane_server.registry import codec
 from kplane_server.registry.catalog import Catalog
 from kplane_server.registry.custom_definition import DEFINITIONS
 from kplane_server.registry.custom_rows import CustomResourceInfo, rows_of, version_priority
-from kplane_server.storage.api import Store
+from kplane_server.storage.api import Store, Stored
 
 _NONE: Final = Catalog(())
+
+
+class _Known(NamedTuple):
+    """A definition as it was read last."""
+
+    revision: int
+    shape: bytes
+    rows: tuple[CustomResourceInfo, ...]
 
 
 class CustomResources:
     """A cache over the definitions of one control plane, compared with the store at each use and rebuilt only when they changed."""
 
-    __slots__ = ("_catalog", "_rows", "_seen", "_store", "_vcp")
+    __slots__ = ("_catalog", "_known", "_seen", "_store", "_vcp")
 
     def __init__(self, vcp: VcpId, store: Store) -> None:
         self._vcp = vcp
         self._store = store
         self._seen = -1
         self._catalog = _NONE
-        self._rows: dict[str, tuple[bytes, tuple[CustomResourceInfo, ...]]] = {}
+        self._known: dict[str, _Known] = {}
 
     @property
     def generation(self) -> int:
@@ -48,18 +56,24 @@ class CustomResources:
         return self._catalog
 
     def _rebuild(self) -> None:
-        """Read all definitions. One whose shape did not change keeps its rows, and with them the revision since when it holds."""
-        known, self._rows = self._rows, {}
+        """Parse the definitions that were written. One whose shape is the same keeps its rows, and with them since when it holds."""
+        known, self._known = self._known, {}
         rows: list[CustomResourceInfo] = []
         for item in self._store.page(Scope(self._vcp, DEFINITIONS)).items:
-            crd = codec.decode(item.value)
-            shape = _shape(crd)
             previous = known.get(item.key.name)
-            kept = previous[1] if previous is not None and previous[0] == shape else tuple(rows_of(crd, item.revision))
-            self._rows[item.key.name] = (shape, kept)
-            rows.extend(kept)
+            current = previous if previous is not None and previous.revision == item.revision else _parse(item, previous)
+            self._known[item.key.name] = current
+            rows.extend(current.rows)
         rows.sort(key=lambda row: (row.group, version_priority(row.version), row.resource))
         self._catalog = Catalog(rows) if rows else _NONE
+
+
+def _parse(item: Stored, previous: _Known | None) -> _Known:
+    crd = codec.decode(item.value)
+    shape = _shape(crd)
+    if previous is not None and previous.shape == shape:
+        return _Known(item.revision, shape, previous.rows)
+    return _Known(item.revision, shape, tuple(rows_of(crd, item.revision)))
 
 
 def _shape(crd: Json) -> bytes:

@@ -128,7 +128,7 @@ async def settle_names(registry: Registry, group: str) -> None:
     """Names that a deleted definition held may now be accepted for another one of its group."""
     for _ in range(_ATTEMPTS):
         items = registry.store.page(Scope(registry.vcp.id, DEFINITIONS)).items
-        documents: list[tuple[Stored, Json]] = [(item, codec.decode(item.value)) for item in items]
+        documents: list[tuple[Stored, Json]] = [(item, codec.decode(item.value)) for item in items if item.key.name.endswith(f".{group}")]
         siblings = [(item, crd) for item, crd in documents if crd["spec"]["group"] == group]
         try:
             for item, crd in siblings:

@@ -59,13 +59,9 @@ def _judge(crd: Document, ctx: StrategyContext) -> None:
     spec, metadata = crd.get("spec"), crd["metadata"]
     if not isinstance(spec, dict) or not isinstance(spec.get("names"), dict):
         return  # the validation that follows refuses it
-    group = spec.get("group")
-    others = [
-        other
-        for other in ctx.lookup.list(DEFINITIONS)
-        if other["spec"]["group"] == group and other["metadata"]["name"] != metadata.get("name")
-    ]
-    judge_names(crd, others, ctx.now)
+    own, suffix = metadata.get("name"), f".{spec.get('group')}"  # names end with their group, so others need no parsing
+    siblings = ctx.lookup.list(DEFINITIONS, named=lambda name: name.endswith(suffix) and name != own)
+    judge_names(crd, [other for other in siblings if other["spec"]["group"] == spec.get("group")], ctx.now)
     status = crd["status"]
     stored = status.setdefault("storedVersions", [])
     for version in spec.get("versions") or ():

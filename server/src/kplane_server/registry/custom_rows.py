@@ -111,7 +111,7 @@ def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
             since=revision,
             scale=_scale((version.get("subresources") or {}).get("scale")),
             selectable=tuple(f["jsonPath"] for f in version.get("selectableFields") or ()),
-            schema_text=orjson.dumps(schema_document(crd, version)),
+            schema_text=_shared(orjson.dumps(schema_document(crd, version))),
             terminating=_condition(crd, "Terminating"),
             deprecation=_deprecation(group, version, names["kind"]),
             strategy=custom_strategy(version, namespaced=spec["scope"] == "Namespaced"),
@@ -158,6 +158,12 @@ def schema_document(crd: Json, version: Json) -> Json:
     if crd["spec"].get("preserveUnknownFields"):
         document = {**document, "x-kubernetes-preserve-unknown-fields": True}
     return document
+
+
+@lru_cache(maxsize=512)
+def _shared(text: bytes) -> bytes:
+    """One copy of a text for all control planes that have the same definition."""
+    return text
 
 
 @lru_cache(maxsize=512)

@@ -55,9 +55,11 @@ class StoreLookup:
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool:
         return self._registry.store.get(ObjectKey(self._registry.vcp.id, resource, namespace, name)) is not None
 
-    def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Document]:
+    def list(
+        self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None
+    ) -> Iterable[Document]:
         page = self._registry.store.page(Scope(self._registry.vcp.id, resource, namespace))
-        return (codec.decode(item.value) for item in page.items)
+        return (codec.decode(item.value) for item in page.items if named is None or named(item.key.name))
 
 
 class KeyLocks:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -34,8 +34,9 @@ class World:
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool:
         return self.get(resource, namespace, name) is not None
 
-    def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Any]:
-        return [d for (r, n, _), d in self._documents.items() if r == resource and namespace in (None, n)]
+    def list(self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None) -> Iterable[Any]:
+        found = [(name, d) for (r, n, name), d in self._documents.items() if r == resource and namespace in (None, n)]
+        return [d for name, d in found if named is None or named(name)]
 
 
 NAMESPACE = ("namespaces", {"metadata": {"name": "ns"}})

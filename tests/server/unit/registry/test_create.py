@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kplane_server.model.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, MethodNotAllowed, NotFound
+from kplane_server.model.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 from kplane_server.registry.generic import generate_name
 from kplane_server.registry.options import DeleteOptions
 
@@ -68,7 +77,7 @@ async def test_generated_names(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     assert (await bench.create("configmaps", {"metadata": {"generateName": "web-"}}))["metadata"]["name"] == "web-1"
     assert (await bench.create("configmaps", {"metadata": {"generateName": "web-"}}))["metadata"]["name"] == "web-2"
     monkeypatch.setattr("kplane_server.registry.create.generate_name", lambda prefix: "web-1")
-    with pytest.raises(AlreadyExists):
+    with pytest.raises(AlreadyExists, match="the server was not able to generate a unique name for the object"):
         await bench.create("configmaps", {"metadata": {"generateName": "web-"}})
 
 
@@ -190,3 +199,20 @@ async def test_conflicting_uid_on_a_creating_update(bench: Bench) -> None:
         await bench.update("leases.coordination.k8s.io", lease)
     made = await bench.update("leases.coordination.k8s.io", {"metadata": {"name": "a"}, "spec": {}})
     assert made["metadata"]["name"] == "a"
+
+
+async def test_an_owner_is_named_once(bench: Bench) -> None:
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}
+    ctx = bench.context()
+    body = {"metadata": {"name": "a", "ownerReferences": [owner, dict(owner), {**owner, "uid": "v"}]}}
+    await bench.api.create(bench.info("configmaps"), "default", body, ctx)
+    assert [r["uid"] for r in bench.get("configmaps", "a")["metadata"]["ownerReferences"]] == ["u", "v"]
+    assert "duplicate UID(s) observed: u" in ctx.warnings[0]
+    await bench.api.delete(bench.info("configmaps"), "default", "a", DeleteOptions(), bench.context())
+
+
+async def test_an_object_over_the_limit_is_refused(bench: Bench) -> None:
+    annotations = {f"k{n}": "x" * 1000 for n in range(200)}
+    await bench.create("secrets", {"metadata": {"name": "a", "annotations": annotations}})
+    with pytest.raises(RequestEntityTooLarge, match="request is too large"):
+        await bench.create("leases.coordination.k8s.io", {"metadata": {"name": "b"}, "spec": {"holderIdentity": "x" * 2_000_000}})

@@ -339,3 +339,39 @@ async def test_webhook_conversion_is_refused_where_it_would_be_needed(bench: Ben
         bench.get(WIDGETS, "w", version="v2")
     with pytest.raises(InternalError, match="conversion webhook"):
         await bench.create(WIDGETS, {**widget("x"), "apiVersion": "example.com/v2"}, version="v2")
+
+
+async def test_a_deprecated_version_warns(bench: Bench) -> None:
+    await define(bench, crd("widgets", "Widget", version(deprecated=True), version("v2", storage=False)))
+    ctx = bench.context()
+    await bench.api.create(bench.info(WIDGETS), "default", widget(), ctx)
+    assert ctx.warnings == ["example.com/v1 Widget is deprecated"]
+    ctx = bench.context()
+    await bench.api.create(bench.info(WIDGETS, "v2"), "default", {**widget("x"), "apiVersion": "example.com/v2"}, ctx)
+    assert ctx.warnings == []
+
+
+async def test_a_collection_of_instances_is_deleted(bench: Bench) -> None:
+    await define(bench, crd())
+    for n in range(3):
+        await bench.create(WIDGETS, widget(f"w{n}"))
+    await bench.api.delete_collection(bench.info(WIDGETS), None, ListOptions(), DeleteOptions(), bench.context())
+    assert bench.names(WIDGETS) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [(["v1", "v2", "v1beta1", "v10", "foo1", "v11alpha2", "v12alpha1", "v3beta1"],
+      ["v10", "v2", "v1", "v3beta1", "v1beta1", "v12alpha1", "v11alpha2", "foo1"])],
+)  # fmt: skip
+async def test_the_order_of_versions(bench: Bench, names: list[str], order: list[str]) -> None:
+    await define(bench, crd("widgets", "Widget", *(version(n, storage=n == "v1") for n in names)))
+    assert list(bench.api.resources.groups()["example.com"]) == order
+
+
+async def test_an_unchanged_definition_keeps_its_rows(bench: Bench) -> None:
+    await define(bench, crd())
+    row = bench.info(WIDGETS)
+    await bench.patch(CRDS, WIDGETS, "merge", {"metadata": {"labels": {"a": "b"}}}, "")
+    await define(bench, crd("gadgets", "Gadget"))
+    assert bench.info(WIDGETS) is row

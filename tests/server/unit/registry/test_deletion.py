@@ -14,6 +14,7 @@ from kplane_server.registry.deletion import Deletion
 from kplane_server.registry.options import DeleteOptions, ListOptions, Preconditions
 
 from .conftest import Bench, document
+from .test_create import DEPLOYMENT
 
 
 async def delete(bench: Bench, resource: str, name: str, namespace: str = "default", **options: Any) -> Deletion:
@@ -52,8 +53,6 @@ async def test_finalizers_hold(bench: Bench) -> None:
 
 
 async def test_a_deletion_of_the_desired_state_counts_as_a_generation(bench: Bench) -> None:
-    from .test_create import DEPLOYMENT
-
     body = {**DEPLOYMENT, "metadata": {"name": "d", "finalizers": ["x.io/y"]}}
     await bench.create("deployments.apps", body)
     await delete(bench, "deployments.apps", "d")
@@ -187,3 +186,30 @@ async def test_what_only_a_node_could_answer(bench: Bench) -> None:
         bench.get("pods", "p", subresource="log")
     with pytest.raises(BadRequest, match="pod p does not have a host assigned"):
         await post(bench, "exec", {})
+
+
+async def test_the_old_way_to_bind(bench: Bench) -> None:
+    await pod(bench)
+    info, ctx = bench.info("bindings"), bench.context()
+    body = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    assert document(await bench.api.create(info, "default", body, ctx))["status"] == "Success"
+    assert bench.get("pods", "p")["spec"]["nodeName"] == "n1"
+    with pytest.raises(BadRequest, match="must name a pod"):
+        await bench.api.create(info, "default", {"metadata": {}}, ctx)
+
+
+async def test_a_pod_on_a_node_has_time_to_end(bench: Bench) -> None:
+    await pod(bench)
+    await post(bench, "binding", {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}})
+    generation = bench.get("pods", "p")["metadata"]["generation"]
+    assert not (await delete(bench, "pods", "p")).finished
+    metadata = bench.get("pods", "p")["metadata"]
+    assert (metadata["deletionGracePeriodSeconds"], metadata["generation"]) == (30, generation + 1)
+    first = metadata["deletionTimestamp"]
+    await bench.patch("pods", "p", "merge", {"metadata": {"labels": {"x": "y"}}})
+    assert not (await delete(bench, "pods", "p", grace_period_seconds=60)).finished
+    assert bench.get("pods", "p")["metadata"]["deletionTimestamp"] == first  # it can only be shortened
+    assert not (await delete(bench, "pods", "p", grace_period_seconds=5)).finished
+    assert bench.get("pods", "p")["metadata"]["deletionTimestamp"] < first
+    assert (await delete(bench, "pods", "p", grace_period_seconds=0)).finished
+    assert bench.names("pods") == []

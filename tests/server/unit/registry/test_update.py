@@ -220,3 +220,49 @@ async def test_appliers_at_the_same_time_own_their_own(bench: Bench) -> None:
     made = bench.get("configmaps", "a")
     assert len(made["data"]) == 16
     assert {e["manager"] for e in made["metadata"]["managedFields"]} == {f"m{n}" for n in range(16)}
+
+
+async def test_an_apply_may_name_the_revision_and_uid_it_is_for(bench: Bench) -> None:
+    made = await bench.create("configmaps", {"metadata": {"name": "a"}})
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1"}}
+
+    def named(**metadata: str) -> Any:
+        return {**config, "metadata": {"name": "a", **metadata}}
+
+    with pytest.raises(Conflict, match="the object has been modified"):
+        await bench.patch("configmaps", "a", "apply", named(resourceVersion="1"))
+    with pytest.raises(Conflict, match="Precondition failed: UID"):
+        await bench.patch("configmaps", "a", "apply", named(uid="other"))
+    right = named(resourceVersion=made["metadata"]["resourceVersion"], uid=made["metadata"]["uid"])
+    assert (await bench.patch("configmaps", "a", "apply", right))["data"] == {"x": "1"}
+    with pytest.raises(NotFound):
+        await bench.patch("configmaps", "none", "apply", {**config, "metadata": {"name": "none", "resourceVersion": "5"}})
+    with pytest.raises(BadRequest, match=r"field not declared in schema"):
+        await bench.patch("configmaps", "a", "apply", {**config, "foo": 1})
+    with pytest.raises(BadRequest, match="managedFields must be nil"):
+        await bench.patch("configmaps", "a", "apply", {**config, "metadata": {"name": "a", "managedFields": [{"manager": "x"}]}})
+
+
+async def test_versions_of_different_shape(bench: Bench) -> None:
+    autoscalers = "horizontalpodautoscalers.autoscaling"
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 3}
+    await bench.create(autoscalers, {"metadata": {"name": "h"}, "spec": {**spec, "targetCPUUtilizationPercentage": 50}})
+    metric = bench.get(autoscalers, "h", version="v2")["spec"]["metrics"][0]
+    assert metric["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+    changed = await bench.patch(autoscalers, "h", "merge", {"spec": {"targetCPUUtilizationPercentage": 60}})
+    assert (changed["apiVersion"], changed["spec"]["targetCPUUtilizationPercentage"]) == ("autoscaling/v1", 60)
+    metric = bench.get(autoscalers, "h", version="v2")["spec"]["metrics"][0]
+    assert metric["resource"]["target"]["averageUtilization"] == 60
+
+
+async def test_events_of_both_groups_are_the_same_objects(bench: Bench) -> None:
+    body = {"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"}, "message": "m"}
+    await bench.create("events", body)
+    seen = bench.get("events.events.k8s.io", "e")
+    assert (seen["apiVersion"], seen["note"], seen["regarding"]["name"]) == ("events.k8s.io/v1", "m", "p")
+    watch = bench.watch("events.events.k8s.io")
+    (event,) = await watch.next(0)
+    assert b'"note":"m"' in event.object.value
+    watch.close()
+    assert bench.names("events", field_selector="involvedObject.name=p") == ["e"]
+    assert bench.names("events", field_selector="involvedObject.name=q") == []

@@ -34,7 +34,11 @@ class Lookup(Protocol):
 
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool: ...
 
-    def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Document]: ...
+    def list(
+        self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None
+    ) -> Iterable[Document]:
+        """All objects of a collection, or those whose name passes ``named``, which is asked before anything is parsed."""
+        ...
 
 
 class NoLookup:
@@ -46,7 +50,9 @@ class NoLookup:
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool:
         return False
 
-    def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Document]:
+    def list(
+        self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None
+    ) -> Iterable[Document]:
         return ()
 
 
