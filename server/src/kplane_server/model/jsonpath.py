@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Final
 
 from kplane_server.model.errors import Json
@@ -51,13 +52,7 @@ class JsonPath:
         """The values that the path leads to, in document order; empty when it leads nowhere."""
         found = [obj]
         for step in self._steps:
-            following: list[Json] = []
-            for value in found:
-                for result in step(value):
-                    following.append(result)
-                    if len(following) >= MAX_RESULTS:
-                        break
-            found = following
+            found = list(islice(chain.from_iterable(map(step, found)), MAX_RESULTS))
         return found
 
 
