@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope
 from kplane_server.storage.api import Layer, Stored, VcpRecord
@@ -35,17 +36,23 @@ class NoLayer:
 
 
 class Overlay:
-    """The layers of all VCPs, asked by record."""
+    """The layers of all VCPs, asked by record.
 
-    def __init__(self, source: LayerSource) -> None:
+    ``changed``: the revision at which the layer became what it is. A layer object is as old as its VCP, or as that.
+    """
+
+    def __init__(self, source: LayerSource, changed: int = 0) -> None:
         self._source = source
+        self._changed = changed
 
     def layer(self, record: VcpRecord) -> Layer:
         source = self._source
         return source(record) if callable(source) else source
 
     def get(self, record: VcpRecord, key: ObjectKey) -> Stored | None:
-        """The layer's object of a key, at the revision of the VCP's making."""
+        """The layer's object of a key, at the revision of the VCP's making or of the layer's last change."""
+        if record.revision < self._changed:
+            record = replace(record, revision=self._changed)
         value = self.layer(record).get(record, key.resource, key.namespace, key.name)
         return None if value is None else Stored(key, record.revision, value)
 

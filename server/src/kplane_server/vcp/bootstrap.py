@@ -9,6 +9,7 @@ VCP's uid and the object's key), creationTimestamp, resourceVersion (both of the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -90,6 +91,15 @@ class BootstrapLayer:
         common = [*shared_objects(), *_documents("layer.yaml")]
         self._root = _compile([*common, *root_objects()], plane, plane.base_url)
         self._virtual = _compile([*common, *_documents("virtual.yaml")], plane, f"{plane.base_url}/clusters/@name@/control-plane")
+
+    @property
+    def version(self) -> str:
+        """Stands for the content: a store that was last opened with another one gives the layer's objects a new revision."""
+        digest = hashlib.sha256()
+        for tables in (self._root, self._virtual):
+            for resource, objects in sorted(tables.templates.items()):
+                digest.update(repr((resource, sorted(objects.items()))).encode())
+        return digest.hexdigest()
 
     def get(self, vcp: VcpRecord, resource: ResourceId, namespace: str, name: str) -> bytes | None:
         """The object, or ``None`` if the layer has none of that key."""

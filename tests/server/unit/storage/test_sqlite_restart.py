@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.stores import ROLES, SECRETS, delete, document, key, layer_for, names, new_vcp, put, scope
+from contract.stores import ROLES, SECRETS, SmallLayer, delete, document, key, layer_for, names, new_vcp, put, scope
 
-from kplane_server.storage.api import Compacted, VcpState
+from kplane_server.model.keys import ResourceId
+from kplane_server.storage.api import Compacted, RevisionMismatch, VcpRecord, VcpState
 from kplane_server.storage.sqlite import SqliteStore, records
 from kplane_server.storage.sqlite.store import REVISION_JUMP
 
@@ -144,6 +145,52 @@ async def test_revisions_do_not_jump_when_nothing_can_be_lost(tmp_path: Path) ->
     copy = _open(tmp_path / "copy")
     assert copy.revision == store.revision
     await copy.close()
+    await store.close()
+
+
+class _NewLayer(SmallLayer):
+    """What a newer program, or a new CA, makes of the layer."""
+
+    def get(self, vcp: VcpRecord, resource: ResourceId, namespace: str, name: str) -> bytes | None:
+        value = super().get(vcp, resource, namespace, name)
+        return None if value is None else b"new " + value
+
+
+async def test_a_layer_that_has_changed_is_seen_by_watchers(tmp_path: Path) -> None:
+    store = _open(tmp_path, layer_version="a")
+    record = await new_vcp(store)
+    admin, edit = key("admin", "", ROLES, record.id), key("edit", "", ROLES, record.id)
+    await store.commit([put(edit, "mine")])
+    seen, old = store.revision, store.get(admin)
+    await store.close()
+
+    store = _open(tmp_path, layer_version="a")
+    assert (store.revision, store.get(admin)) == (seen, old)
+    await store.close()
+
+    for _ in range(2):  # it changes once
+        store = SqliteStore.open(tmp_path / "store.db", layer=_NewLayer(), layer_version="b")
+        assert store.revision == seen + 1
+        stored = store.get(admin)
+        assert stored is not None
+        assert stored.value == f"new layer uid-of-one {ROLES} /admin at {seen + 1}".encode()
+        assert stored.revision == store.page(scope(ROLES, vcp=record.id)).items[0].revision == seen + 1
+        mine = store.get(edit)
+        assert mine is not None
+        assert mine.revision == seen
+        with pytest.raises(Compacted):
+            store.subscribe(scope(ROLES, vcp=record.id), seen)
+        assert store.subscribe(scope(ROLES, vcp=record.id), seen + 1).pop() == []
+        await store.close()
+
+    store = SqliteStore.open(tmp_path / "store.db", layer=_NewLayer(), layer_version="b")
+    with pytest.raises(RevisionMismatch):
+        await store.commit([put(admin, "", record.revision)])
+    await store.commit([put(admin, "", seen + 1)])
+    newer = await new_vcp(store, "two")
+    fresh = store.get(key("view", "", ROLES, newer.id))
+    assert fresh is not None
+    assert fresh.revision == newer.revision
     await store.close()
 
 

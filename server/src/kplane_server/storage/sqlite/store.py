@@ -51,7 +51,7 @@ from kplane_server.storage.sqlite.writer import Writer
 _log = logging.getLogger(__name__)
 
 #: Recent events that are kept in memory: their documents, and how old they may get. Older ones are read from the log.
-RING_BYTES: Final = 16 << 20
+RING_BYTES: Final = 8 << 20
 RING_SECONDS: Final = 90.0
 
 #: Rows that one wipe or trim step may delete, so that no transaction holds the loop for long.
@@ -102,7 +102,8 @@ class SqliteStore:
         self._connection = writer
         self._reader = reader
         self._clock = clock
-        self._overlay = Overlay(layer)
+        row = reader.execute("SELECT value FROM meta WHERE key = 'layer_revision'").fetchone()
+        self._overlay = Overlay(layer, row[0] if row else 0)
         self._cache = Cache(cache_bytes)
         self._records = Records(reader)
         self._counts = Counts(reader, self._overlay)
@@ -127,19 +128,22 @@ class SqliteStore:
         path: Path,
         *,
         layer: LayerSource,
+        layer_version: str = "",
         synchronous: Synchronous = "FULL",
-        cache_bytes: int = 64 << 20,
+        cache_bytes: int = 32 << 20,
         history_events: int = 100_000,
         history_seconds: float = 300.0,
         clock: Callable[[], float] = time.time,
     ) -> SqliteStore:
         """Open the file, or make it with the root control plane in it. Needs a running event loop.
 
+        ``layer_version`` stands for the content of the layer. When it is another than that of the last run, layer objects get a new
+        revision, and watches from before it have to list again: no event could tell them what has changed.
         Raises UnknownFormat for a file that is not ours or is newer than this program, and StorageUnavailable.
         """
         writer = open_writer(path, synchronous)
         try:
-            _start(writer, int(clock()), synchronous)
+            _start(writer, int(clock()), synchronous, layer_version)
             reader = open_reader(path)
         except BaseException:
             writer.close()
@@ -476,6 +480,9 @@ _ENDED_WELL: Final = 1
 _DURABLE: Final = 0
 _MAY_HAVE_LOST: Final = -1  # synchronous=NORMAL and a power failure, or this is a backup
 
+# Who has seen an older revision has to list again.
+_SKIP_REVISIONS: Final = "UPDATE state SET revision = revision + ?1, log_floor = revision + ?1"
+
 
 def _copy(path: Path, copy: Path) -> None:
     """A consistent copy, on a connection of its own: one read transaction from beginning to end, beside the writer."""
@@ -485,7 +492,7 @@ def _copy(path: Path, copy: Path) -> None:
         target.execute("UPDATE state SET run = ?", (_MAY_HAVE_LOST,))
 
 
-def _start(connection: sqlite3.Connection, now: int, synchronous: Synchronous) -> None:
+def _start(connection: sqlite3.Connection, now: int, synchronous: Synchronous, layer_version: str) -> None:
     """What a run begins with: root, and revisions that no lost run can have given out."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -496,8 +503,14 @@ def _start(connection: sqlite3.Connection, now: int, synchronous: Synchronous) -
                 (ROOT, str(uuid.uuid4()), now),
             )
             connection.execute("UPDATE state SET revision = 1, log_floor = 1")
-        elif run == _MAY_HAVE_LOST:  # and who has seen the lost revisions has to list again
-            connection.execute("UPDATE state SET revision = revision + ?1, log_floor = revision + ?1", (REVISION_JUMP,))
+        elif run == _MAY_HAVE_LOST:
+            connection.execute(_SKIP_REVISIONS, (REVISION_JUMP,))
+        known = connection.execute("SELECT value FROM meta WHERE key = 'layer_version'").fetchone()
+        if known != (layer_version,):
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('layer_version', ?)", (layer_version,))
+            if known is not None:
+                connection.execute(_SKIP_REVISIONS, (1,))
+                connection.execute("INSERT OR REPLACE INTO meta SELECT 'layer_revision', revision FROM state")
         connection.execute("UPDATE state SET run = ?", (_DURABLE if synchronous == "FULL" else _MAY_HAVE_LOST,))
         connection.execute("COMMIT")
     except BaseException:
