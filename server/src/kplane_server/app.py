@@ -10,6 +10,7 @@ import gc
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -43,14 +44,25 @@ log = logging.getLogger(__name__)
 CERTIFICATE_INTERVAL: Final = 6 * 3600.0
 #: A parent that cannot be waited for is looked at this often (seconds).
 PARENT_INTERVAL: Final = 1.0
+#: File descriptors that the server asks for; more than ``max_connections`` needs.
+MAX_DESCRIPTORS: Final = 65_536
 #: The collector of reference cycles runs rarely: requests make none, and a full run over a large working set costs milliseconds.
 GC_THRESHOLDS: Final = (20_000, 20, 50)
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises ProcessError for what keeps the server from starting."""
+    _raise_descriptor_limit()
     with datadir.open(settings.data_dir) as directory:
         _run_loop(_serve(settings, directory))
+
+
+def _raise_descriptor_limit() -> None:
+    """Every watch is a connection; the usual soft limit of 1,024 descriptors is for programs that use ``select``."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -160,7 +172,7 @@ class Server:
     def _open_store(self, layer: BootstrapLayer) -> SqliteStore:
         path = self._data.path / "store.db"
         try:
-            return SqliteStore.open(path, layer=layer, synchronous=self._settings.storage.synchronous)
+            return SqliteStore.open(path, layer=layer, layer_version=layer.version, synchronous=self._settings.storage.synchronous)
         except (UnknownFormat, StorageUnavailable) as error:
             raise ProcessError("StorageUnusable", f"{path}: {error}") from error
 
@@ -183,12 +195,11 @@ class Server:
             await asyncio.sleep(CERTIFICATE_INTERVAL)
             try:
                 renewed = self._identity()
-            except ProcessError:
-                log.exception("the serving certificate could not be renewed; it is good until %s", identity.not_after)
-                continue
-            if renewed.not_after != identity.not_after:
-                identity = renewed
-                await transport.renew()
+                if renewed.not_after != identity.not_after:
+                    await transport.renew()
+                    identity = renewed
+            except Exception:  # tried again at the next look; until then the present one is good
+                log.exception("the serving certificate could not be renewed; it ends at %s", identity.not_after)
 
     async def _watch_parent(self, pid: int) -> None:
         """Stop when the process ``pid`` is gone."""

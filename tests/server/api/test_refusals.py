@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -139,3 +140,15 @@ def test_one_control_plane_leaves_room_for_others(make_server: Any) -> None:
     assert refused.fails(429, "TooManyRequests")["details"]["retryAfterSeconds"] == 1
     assert root.get(MAPS).code == 200, "reads are answered at once"
     holding.close()
+
+
+def test_a_body_that_never_comes_ends_in_a_timeout(make_server: Any) -> None:
+    server: Server = make_server("data", "--limit=request_timeout=0.5").start()
+    waiting = server.root.connect()
+    waiting.putrequest("POST", MAPS)
+    waiting.putheader("Authorization", f"Bearer {server.root.token}")
+    waiting.putheader("Content-Length", "100")
+    waiting.endheaders(b"{")
+    answer = waiting.getresponse()
+    assert (answer.status, json.loads(answer.read())["reason"]) == (504, "Timeout")
+    waiting.close()

@@ -19,6 +19,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -265,7 +266,7 @@ class Transport:
         if isinstance(answer, StreamResponse):
             await self._stream(answer, protocol)
             return
-        if incoming.body_pending:
+        if incoming.body_pending and answer.status != HTTPStatus.GATEWAY_TIMEOUT:  # who sent nothing for so long sends nothing now
             await incoming.discard_body()
         # An answer to HEAD must have no body, which HTTP/2 is strict about.
         body = answer.body if incoming.method != "HEAD" else b""
