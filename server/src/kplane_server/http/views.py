@@ -51,7 +51,9 @@ def object_response(
     return encoded(value, accepted, status, headers)
 
 
-def list_response(info: ResourceInfo, result: ListResult, accepted: Accepted, query: Mapping[str, str]) -> Response:
+def list_response(
+    info: ResourceInfo, result: ListResult, accepted: Accepted, query: Mapping[str, str], headers: Headers | None = None
+) -> Response:
     """An answer with a collection."""
     metadata: Json = {"resourceVersion": str(result.revision)}
     if result.continue_token:
@@ -61,7 +63,7 @@ def list_response(info: ResourceInfo, result: ListResult, accepted: Accepted, qu
     if accepted.view is View.TABLE:
         table = to_table(info, [orjson.loads(item.value) for item in result.items], include_object(query), accepted.version)
         table["metadata"] = metadata
-        return encoded(orjson.dumps(table), accepted)
+        return encoded(orjson.dumps(table), accepted, headers=headers)
     if accepted.view is View.METADATA_LIST:
         document = {
             "kind": "PartialObjectMetadataList",
@@ -69,13 +71,13 @@ def list_response(info: ResourceInfo, result: ListResult, accepted: Accepted, qu
             "metadata": metadata,
             "items": [partial(orjson.loads(item.value), accepted.version) for item in result.items],
         }
-        return encoded(orjson.dumps(document), accepted)
+        return encoded(orjson.dumps(document), accepted, headers=headers)
     head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
         (info.list_kind or info.kind + "List").encode(),
         str(info.group_version).encode(),
         orjson.dumps(metadata),
     )
-    return encoded(b"%b%b]}" % (head, b",".join([item.value for item in result.items])), accepted)
+    return encoded(b"%b%b]}" % (head, b",".join([item.value for item in result.items])), accepted, headers=headers)
 
 
 def partial(document: Json, version: str) -> Json:

@@ -9,7 +9,9 @@ from collections.abc import Awaitable
 
 from kplane_server.http.call import Answer, ResourceCall
 from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS
+from kplane_server.http.response import Headers, warning_headers
 from kplane_server.http.views import list_response, object_response
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.options import parse_get_options, parse_list_options
 
 
@@ -24,7 +26,7 @@ def _get(call: ResourceCall) -> Answer:
     accepted = call.accept(GET_VIEWS)
     request = call.request
     stored = call.plane.api.get(call.info, call.namespace, request.name, request.subresource)
-    return object_response(call.info, stored.value, accepted, call.query)
+    return object_response(call.info, stored.value, accepted, call.query, headers=_deprecation(call))
 
 
 async def _get_settled(call: ResourceCall, revision: int) -> Answer:
@@ -43,9 +45,17 @@ def list_objects(call: ResourceCall) -> Answer | Awaitable[Answer]:
 def _list(call: ResourceCall) -> Answer:
     accepted = call.accept(LIST_VIEWS)
     result = call.plane.api.list(call.info, call.namespace or None, parse_list_options(call.query))
-    return list_response(call.info, result, accepted, call.query)
+    return list_response(call.info, result, accepted, call.query, headers=_deprecation(call))
 
 
 async def _list_settled(call: ResourceCall, revision: int) -> Answer:
     await call.plane.api.settle(revision)
     return _list(call)
+
+
+def _deprecation(call: ResourceCall) -> Headers:
+    """What the definition of a custom resource says about a deprecated version, on reads too."""
+    info = call.info
+    if isinstance(info, CustomResourceInfo) and info.deprecation:
+        return warning_headers([info.deprecation])
+    return []
