@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kplane_server.model import timestamps
 from kplane_server.model.errors import Json
@@ -55,37 +55,49 @@ def secret_key(name: str) -> ObjectKey:
     return contract.root_key(SECRETS, contract.kubeconfig_secret(name), contract.management_namespace(name))
 
 
-def secret_document(
+class SecretContent(NamedTuple):
+    """What differs from one Secret to the next; the files are in base64."""
+
+    kubeconfig: str
+    external: str
+    expires: str
+    source: str
+
+    def document(self, name: str) -> Document:
+        """The Secret of ControlPlane ``name``."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "labels": {"app.kubernetes.io/managed-by": "kplane-server", contract.NAME_LABEL: name},
+                "annotations": {contract.EXPIRY_ANNOTATION: self.expires, SOURCE_ANNOTATION: self.source},
+            },
+            "data": {"kubeconfig": self.kubeconfig, "kubeconfig-external": self.external},
+            "type": "Opaque",
+        }
+
+
+def secret_content(
     plane: ManagementPlane, name: str, record: VcpRecord, account_uid: str, internal: str, external: str, now: float
-) -> Document:
-    """A fresh Secret, with a new token for the owner's ServiceAccount."""
+) -> SecretContent:
+    """Fresh content, with a new token for the owner's ServiceAccount."""
     issuer = token_issuer(plane, record, lambda: now)
     lifetime = plane.admin_token_lifetime
     issued = issuer.issue(contract.SYSTEM_NAMESPACE, contract.ADMIN_ACCOUNT, account_uid, expiration_seconds=lifetime)
-    files = {
-        key: base64.b64encode(kubeconfig(name, server, plane.ca_base64, issued.token).encode()).decode()
-        for key, server in (("kubeconfig", internal), ("kubeconfig-external", external))
-    }
-    source = f"{_source(plane, record, account_uid, internal, external)}.{_content(files)}"
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "labels": {"app.kubernetes.io/managed-by": "kplane-server", contract.NAME_LABEL: name},
-            "annotations": {contract.EXPIRY_ANNOTATION: issued.expiration, SOURCE_ANNOTATION: source},
-        },
-        "data": files,
-        "type": "Opaque",
-    }
+    first = _file(name, internal, plane, issued.token)
+    second = first if external == internal else _file(name, external, plane, issued.token)
+    source = f"{_source(plane, record, account_uid, internal, external)}.{_content(first, second)}"
+    return SecretContent(first, second, issued.expiration, source)
 
 
 def is_current(
     secret: Json, plane: ManagementPlane, record: VcpRecord, account_uid: str, internal: str, external: str, now: float
 ) -> bool:
-    """Whether a Secret is still what :func:`secret_document` would make, and far from its end."""
+    """Whether a Secret still holds what :func:`secret_content` would make, and far from its end."""
     annotations = secret["metadata"].get("annotations") or {}
     data = secret.get("data") or {}
-    wanted = f"{_source(plane, record, account_uid, internal, external)}.{_content(data)}"
+    content = _content(data.get("kubeconfig", ""), data.get("kubeconfig-external", ""))
+    wanted = f"{_source(plane, record, account_uid, internal, external)}.{content}"
     return annotations.get(SOURCE_ANNOTATION) == wanted and not near_end(annotations, plane, now)
 
 
@@ -103,6 +115,9 @@ def _source(plane: ManagementPlane, record: VcpRecord, account_uid: str, interna
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
-def _content(data: Json) -> str:
-    text = f"{data.get('kubeconfig', '')}\n{data.get('kubeconfig-external', '')}"
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+def _content(kubeconfig_: str, external: str) -> str:
+    return hashlib.sha256(f"{kubeconfig_}\n{external}".encode()).hexdigest()[:24]
+
+
+def _file(name: str, server: str, plane: ManagementPlane, token: str) -> str:
+    return base64.b64encode(kubeconfig(name, server, plane.ca_base64, token).encode()).decode()

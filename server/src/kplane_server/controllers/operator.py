@@ -9,14 +9,16 @@ So there is no half-made one; every other step compares what is there with what 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
 from kplane_server.controllers import credentials, documents
 from kplane_server.controllers.namespaces import NamespacePurger
-from kplane_server.controllers.provisioning import NAMESPACES, Draft, Provisioner, planned_record
-from kplane_server.controllers.resolution import Endpoints, Refusal, terms
+from kplane_server.controllers.provisioning import NAMESPACES, Draft, Provisioner, planned_record, ready_event, ready_status
+from kplane_server.controllers.quickstart import QuickStart
+from kplane_server.controllers.resolution import Endpoints, Refusal, Terms, terms
 from kplane_server.controllers.runtime import WorkQueue
 from kplane_server.controllers.teardown import Teardown
 from kplane_server.model import timestamps
@@ -25,6 +27,8 @@ from kplane_server.registry import codec
 from kplane_server.storage.api import Event, EventType, Mutation, RevisionMismatch, Stored, VcpRecord, VcpState
 from kplane_server.vcp import contract
 from kplane_server.vcp.directory import Directory
+
+log: Final = logging.getLogger("kplane.controllers")
 
 Document = dict[str, Any]
 
@@ -75,6 +79,8 @@ class Operator:
         self._clock = clock
         self._provisioner = Provisioner(directory.store, directory.plane, clock)
         self._teardown = Teardown(directory, purger, clock)
+        self._quick = QuickStart(directory.plane, clock)
+        self._classes: dict[str, tuple[int, Document]] = {}
         self._queue: WorkQueue | None = None
         #: Our own last write of an object, by the bytes after its revision: its event needs no second look.
         self._mine: dict[ObjectKey, bytes] = {}
@@ -203,6 +209,8 @@ class Operator:
     async def _program(self, stored: Stored, document: Document, klass: Document | None) -> None:
         now = timestamps.from_epoch(self._clock())
         agreed = terms(document, klass)
+        if await self._quickly(stored, document, agreed, now):
+            return
         record = await self._incarnation(stored, document, agreed.path)
         if record is None:
             return  # it took over retained data in a commit of its own, whose event leads back here
@@ -218,9 +226,21 @@ class Operator:
         else:
             draft.mutations.append(documents.change(stored, self._ready(document, endpoints, now)))
             if ready is None or ready["status"] != "True":
-                text = f"the control plane is served at {endpoints.external}"
-                draft.mutations.append(documents.event(ROOT_VCP_ID, document, "Ready", text, now))
+                draft.mutations.append(ready_event(document, endpoints, now))
         await self._commit(draft)
+
+    async def _quickly(self, stored: Stored, document: Document, agreed: Terms, now: str) -> bool:
+        """Make a control plane of the common sort from templates. False: it is not one, or something was in the way."""
+        if not self._quick.applies(document, agreed) or self._directory.has_retained(agreed.path):
+            return False
+        record = planned_record(agreed.path, document["metadata"]["uid"], int(self._clock()))
+        draft = Draft(document, agreed, record, now, self._quick.mutations(stored, document, record, now))
+        try:
+            await self._commit(draft)
+        except RevisionMismatch as surprise:
+            log.debug("ControlPlane %s is not like others: %s", agreed.path, surprise)
+            return False
+        return True
 
     async def _incarnation(self, stored: Stored, document: Document, path: str) -> VcpRecord | None:
         """The record of the control plane: the one there is, or the plan of a new one. None if it had to be taken over first."""
@@ -272,19 +292,7 @@ class Operator:
         finalizers = metadata.get("finalizers") or []
         if contract.FINALIZER not in finalizers:
             metadata["finalizers"] = [*finalizers, contract.FINALIZER]
-        name, generation = metadata["name"], metadata.get("generation", 1)
-        conditions = [
-            documents.condition("Accepted", True, "Accepted", "the control plane is acceptable"),
-            documents.condition("Programmed", True, "Programmed", "the control plane and its kubeconfig are set up"),
-            documents.condition("Ready", True, "Reconciled", "the control plane is served"),
-        ]
-        old = (document.get("status") or {}).get("conditions")
-        document["status"] = {
-            "endpoint": endpoints.external,
-            "kubeconfigSecretRef": {"name": contract.kubeconfig_secret(name), "namespace": contract.management_namespace(name)},
-            "observedGeneration": generation,
-            "conditions": documents.with_conditions(old, conditions, generation, now),
-        }
+        document["status"] = ready_status(document, endpoints, now)
         return document
 
     def _is_ready(self, document: Document, endpoints: Endpoints) -> bool:
@@ -371,7 +379,14 @@ class Operator:
     def _class_of(self, document: Document) -> Document | None:
         name = ((document.get("spec") or {}).get("classRef") or {}).get("name")
         stored = self._store.get(contract.root_key(contract.CLASSES, name)) if name else None
-        return codec.decode(stored.value) if stored is not None else None
+        if name is None or stored is None:
+            self._classes.pop(name or "", None)
+            return None
+        revision, klass = self._classes.get(name, (0, {}))
+        if revision != stored.revision:
+            klass = codec.decode(stored.value)
+            self._classes[name] = (stored.revision, klass)
+        return klass
 
     def _index(self, name: str, endpoint: str) -> None:
         before = self._endpoint_of.get(name, "")

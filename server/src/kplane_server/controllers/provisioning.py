@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from kplane_server.controllers import credentials, documents
 from kplane_server.controllers.resolution import Endpoints, Refusal, Terms, resolve
-from kplane_server.model.keys import ObjectKey, ResourceId, VcpId
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, VcpId
 from kplane_server.registry import codec
 from kplane_server.storage.api import ANY, NEW_VCP, Mutation, Store, Stored, VcpRecord, VcpState
 from kplane_server.vcp import contract
@@ -56,10 +56,16 @@ def planned_record(path: str, uid: str, created: int) -> VcpRecord:
     return VcpRecord(NEW_VCP, path, uid, created, 0, VcpState.ACTIVE)
 
 
+class Reader(Protocol):
+    """What the provisioner needs of a store."""
+
+    def get(self, key: ObjectKey) -> Stored | None: ...
+
+
 class Provisioner:
     """Compares what is there with what should be, and adds the differences to a draft. Writes nothing itself."""
 
-    def __init__(self, store: Store, plane: ManagementPlane, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Reader, plane: ManagementPlane, clock: Callable[[], float]) -> None:
         self._store = store
         self._plane = plane
         self._clock = clock
@@ -176,9 +182,10 @@ class Provisioner:
         record, now = draft.record, self._clock()
         if old is not None and credentials.is_current(old, self._plane, record, account_uid, endpoints.internal, endpoints.external, now):
             return
-        document = credentials.secret_document(
+        content = credentials.secret_content(
             self._plane, draft.name, record, account_uid, endpoints.internal, endpoints.external, now
         )
+        document = content.document(draft.name)
         if stored is None or old is None:
             draft.mutations.append(documents.creation(key, document, draft.now))
             return
@@ -220,6 +227,29 @@ def endpoint_status(endpoint: Document, now: str) -> Document:
     status["observedGeneration"] = generation
     status["conditions"] = documents.with_conditions(status.get("conditions"), [verdict], generation, now)
     return status
+
+
+def ready_status(control_plane: Document, endpoints: Endpoints, now: str) -> Document:
+    """The status of a ControlPlane that has all it needs."""
+    metadata = control_plane["metadata"]
+    name, generation = metadata["name"], metadata.get("generation", 1)
+    conditions = [
+        documents.condition("Accepted", True, "Accepted", "the control plane is acceptable"),
+        documents.condition("Programmed", True, "Programmed", "the control plane and its kubeconfig are set up"),
+        documents.condition("Ready", True, "Reconciled", "the control plane is served"),
+    ]
+    old = (control_plane.get("status") or {}).get("conditions")
+    return {
+        "endpoint": endpoints.external,
+        "kubeconfigSecretRef": {"name": contract.kubeconfig_secret(name), "namespace": contract.management_namespace(name)},
+        "observedGeneration": generation,
+        "conditions": documents.with_conditions(old, conditions, generation, now),
+    }
+
+
+def ready_event(control_plane: Document, endpoints: Endpoints, now: str) -> Mutation:
+    """The Event that says so."""
+    return documents.event(ROOT_VCP_ID, control_plane, "Ready", f"the control plane is served at {endpoints.external}", now)
 
 
 def _binding(role: str) -> Document:

@@ -97,7 +97,7 @@ def current(secret: dict[str, Any], **changes: Any) -> bool:
 def test_a_secret_is_current_until_anything_it_was_made_from_changes() -> None:
     import dataclasses
 
-    secret = credentials.secret_document(PLANE, "demo", RECORD, "sa", "https://i", "https://e", NOW)
+    secret = credentials.secret_content(PLANE, "demo", RECORD, "sa", "https://i", "https://e", NOW).document("demo")
     assert current(secret)
     assert current(secret, now=NOW + 19 * DAY)
     assert not current(secret, now=NOW + 21 * DAY)

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The quick way to make the most common control plane: everything by default, and nothing there yet.
+
+What the provisioner would write for it differs from one to the next in a few texts only. It is encoded once, with marks for these
+texts, and cut there; for each new control plane the pieces are joined. Nothing is looked up first: the commit demands that
+everything is absent, and where that does not hold, the operator goes the careful way.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from kplane_server.controllers import credentials, documents
+from kplane_server.controllers.provisioning import SERVICE_ACCOUNTS, Draft, Provisioner, planned_record, ready_event, ready_status
+from kplane_server.controllers.resolution import Terms
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId
+from kplane_server.registry import codec
+from kplane_server.storage import api as storage
+from kplane_server.storage.api import ABSENT, Mutation, Stored, VcpRecord
+from kplane_server.vcp import contract
+from kplane_server.vcp.bootstrap import object_uid
+from kplane_server.vcp.plane import ManagementPlane
+
+Document = dict[str, Any]
+
+#: A longer name is cut in the management namespace's, which no template can do.
+MAX_NAME_LENGTH: Final = 63 - len(contract.NAMESPACE_PREFIX)
+
+#: Texts that stand for those that differ. They are legal nowhere, so nothing else can be taken for one.
+_NAME, _OWNER, _NOW, _UID, _NONCE = ("@name@", "@owner@", "@now@", "@uid@", "@nonce@")
+_SECRET: Final = credentials.SecretContent("@kubeconfig@", "@external@", "@expires@", "@source@")
+_MARKS: Final = re.compile(rb"(@(?:name|owner|now|uid|nonce|kubeconfig|external|expires|source)@)")
+
+
+class _Template:
+    """An object to create, in pieces."""
+
+    __slots__ = ("_marks", "_name", "_namespace", "_owned", "_pieces", "_resource", "head")
+
+    def __init__(self, mutation: Mutation, name: str) -> None:
+        tail = mutation.draft.tail.replace(mutation.uid.encode(), _UID.encode())
+        self.head = mutation.draft.head
+        self._pieces = _MARKS.split(tail)  # text and marks in turn
+        self._marks = range(1, len(self._pieces), 2)
+        self._resource: ResourceId = mutation.key.resource
+        self._namespace, self._name = mutation.key.namespace, name
+        self._owned = bool(mutation.owners)
+
+    def mutation(self, texts: dict[bytes, bytes], name: str, owner: str) -> Mutation:
+        uid = documents.new_uid()
+        texts[b"@uid@"] = uid.encode()
+        pieces = self._pieces.copy()
+        for mark in self._marks:
+            pieces[mark] = texts[pieces[mark]]
+        key = ObjectKey(ROOT_VCP_ID, self._resource, self._namespace.replace(_NAME, name), self._name.replace(_NAME, name))
+        return Mutation(key, storage.Draft(self.head, b"".join(pieces)), ABSENT, uid=uid, owners=(owner,) if self._owned else ())
+
+
+class _Nothing:
+    """A store without anything in it: the provisioner, asked about it, wants everything."""
+
+    def get(self, key: ObjectKey) -> Stored | None:
+        return None
+
+
+class QuickStart:
+    """Writes a whole control plane from templates."""
+
+    def __init__(self, plane: ManagementPlane, clock: Callable[[], float]) -> None:
+        self._plane = plane
+        self._clock = clock
+        metadata: Document = {"name": _NAME, "uid": _OWNER, "generation": 1}
+        sample: Document = {"apiVersion": contract.API_VERSION, "kind": "ControlPlane", "metadata": metadata, "spec": {}}
+        draft = Draft(sample, Terms(_NAME, "cluster-admin"), planned_record(_NAME, _OWNER, 0), _NOW)
+        provisioner = Provisioner(_Nothing(), plane, clock)
+        endpoints = provisioner.endpoints(draft)
+        provisioner.namespace(draft)
+        self._objects = [_Template(mutation, mutation.key.name) for mutation in draft.mutations]
+        event = ready_event(sample, endpoints, _NOW)
+        nonce = event.key.name.removeprefix(f"{_NAME}.").encode()
+        marked = storage.Draft(event.draft.head, event.draft.tail.replace(nonce, _NONCE.encode()))
+        self._event = _Template(Mutation(event.key, marked, ABSENT, uid=event.uid), f"{_NAME}.{_NONCE}")
+        secret = documents.creation(credentials.secret_key(_NAME), _SECRET.document(_NAME), _NOW)
+        self._secret = _Template(secret, contract.kubeconfig_secret(_NAME))
+        self._status: list[bytes] = _MARKS.split(b',"status":' + orjson.dumps(ready_status(sample, endpoints, _NOW)))
+
+    def applies(self, document: Document, terms: Terms) -> bool:
+        """Whether a ControlPlane is of the common sort: just made, with the default endpoint, path and role."""
+        metadata, spec = document["metadata"], document.get("spec") or {}
+        return (
+            "status" not in document
+            and not spec.get("endpointRef")
+            and terms.path == metadata["name"]
+            and terms.role == "cluster-admin"
+            and len(terms.path) <= MAX_NAME_LENGTH
+            and metadata.get("generation") == 1
+            and contract.FINALIZER in (metadata.get("finalizers") or ())
+            and contract.INCARNATION_ANNOTATION not in (metadata.get("annotations") or {})
+        )
+
+    def mutations(self, stored: Stored, document: Document, record: VcpRecord, now: str) -> list[Mutation]:
+        """Everything to commit with the record of the new control plane."""
+        name, owner = record.name, document["metadata"]["uid"]
+        texts = {b"@name@": name.encode(), b"@owner@": owner.encode(), b"@now@": now.encode()}
+        made = [template.mutation(texts, name, owner) for template in self._objects]
+        made.append(self._make_secret(texts, record, owner))
+        draft = codec.draft_of(stored.value)
+        status = b"".join([texts.get(piece, piece) for piece in self._status])
+        whole = storage.Draft(draft.head, b"%b%b}" % (draft.tail[:-1], status))
+        made.append(Mutation(stored.key, whole, stored.revision, uid=owner))
+        nonce = secrets.token_hex(8)
+        texts[b"@nonce@"] = nonce.encode()
+        event = self._event.mutation(texts, name, owner)
+        made.append(Mutation(event.key._replace(name=f"{name}.{nonce}"), event.draft, ABSENT, uid=event.uid))
+        return made
+
+    def _make_secret(self, texts: dict[bytes, bytes], record: VcpRecord, owner: str) -> Mutation:
+        account = object_uid(record, SERVICE_ACCOUNTS, contract.SYSTEM_NAMESPACE, contract.ADMIN_ACCOUNT)
+        url = self._plane.url_of(record.name)
+        content = credentials.secret_content(self._plane, record.name, record, account, url, url, self._clock())
+        own = {mark.encode(): text.encode() for mark, text in zip(_SECRET, content, strict=True)}
+        return self._secret.mutation({**texts, **own}, record.name, owner)
