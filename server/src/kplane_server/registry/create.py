@@ -93,6 +93,9 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
     name = metadata.get("name") or ""
     key = registry.key(info, namespace, name)
     sctx = registry.strategy_context(info, namespace, ctx)
+    if not owned:  # before admission, as upstream: what a plug-in adds belongs to nobody, and a later apply leaves it alone
+        obj = own_created(info, obj, ctx, registry.now())
+        metadata = obj["metadata"]
     attributes = registry.attributes(Operation.CREATE, info, key, ctx, new=obj)
     if registry.admission.mutates(attributes):
         await registry.admission.admit(attributes)
@@ -100,9 +103,6 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
             complete(info, obj)
             check_types(info, obj)
     causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
-    if not owned:
-        obj = attributes.object = own_created(info, obj, ctx, registry.now())
-    metadata = obj["metadata"]
     for field in _SERVER_FIELDS:
         metadata.pop(field, None)
     metadata["uid"] = new_uid()
