@@ -42,6 +42,10 @@ BACKLOG: Final = 4096
 MAX_CONCURRENT_STREAMS: Final = 1000
 #: How long a client may take to send its header section, in milliseconds.
 HEADER_READ_TIMEOUT: Final = 30_000
+#: How often an HTTP/2 client is asked whether it is still there, in milliseconds; TCP does the same for HTTP/1.1 (see ``bind``).
+HTTP2_PING_INTERVAL: Final = 30_000
+#: An idle connection is probed after so many seconds, so often (seconds), and so many times: dead peers free their watches in 2 minutes.
+KEEPALIVE: Final = (60, 15, 4)
 #: How long an orderly stop waits for answers that are under way, in seconds.
 DRAIN_TIMEOUT: Final = 10.0
 #: How long it waits for answers that it has cut, in seconds.
@@ -68,6 +72,10 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # accepted connections inherit these
+        for option, value in zip(("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"), KEEPALIVE, strict=True):
+            if hasattr(socket, option):
+                listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         listener.bind(address)
         listener.listen(BACKLOG)  # only now is the address surely ours
     except OSError as error:
@@ -115,7 +123,11 @@ class Listener(Server):
             backlog=BACKLOG,
             backpressure=limits.max_connections,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_TIMEOUT, max_buffer_size=limits.max_header_bytes),
-            http2_settings=HTTP2Settings(max_concurrent_streams=MAX_CONCURRENT_STREAMS, max_headers_size=limits.max_header_bytes),
+            http2_settings=HTTP2Settings(
+                max_concurrent_streams=MAX_CONCURRENT_STREAMS,
+                max_headers_size=limits.max_header_bytes,
+                keep_alive_interval=HTTP2_PING_INTERVAL,
+            ),
             log_access=False,
             log_level=LogLevels.error,
             log_dictconfig={"incremental": True, "handlers": {}, "loggers": {"_granian": {}}},  # install nothing, close nothing

@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
+from functools import partial
+from typing import Final
 
 from kplane_server.http.call import Answer, ResourceCall
-from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS
+from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS, PLAIN
 from kplane_server.http.response import Headers, warning_headers
 from kplane_server.http.views import list_response, object_response
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.options import parse_get_options, parse_list_options
+
+#: Longer lists that must be parsed (tables and the like) are made in a thread, so that others need not wait; kubectl asks for 500.
+MANY: Final = 500
 
 
 def get(call: ResourceCall) -> Answer | Awaitable[Answer]:
@@ -42,15 +48,19 @@ def list_objects(call: ResourceCall) -> Answer | Awaitable[Answer]:
     return _list(call)
 
 
-def _list(call: ResourceCall) -> Answer:
+def _list(call: ResourceCall) -> Answer | Awaitable[Answer]:
     accepted = call.accept(LIST_VIEWS)
     result = call.plane.api.list(call.info, call.namespace or None, parse_list_options(call.query))
-    return list_response(call.info, result, accepted, call.query, headers=_deprecation(call))
+    answer = partial(list_response, call.info, result, accepted, call.query, headers=_deprecation(call))
+    if accepted != PLAIN and len(result.items) > MANY:
+        return asyncio.to_thread(answer)
+    return answer()
 
 
 async def _list_settled(call: ResourceCall, revision: int) -> Answer:
     await call.plane.api.settle(revision)
-    return _list(call)
+    answer = _list(call)
+    return await answer if isinstance(answer, Awaitable) else answer
 
 
 def _deprecation(call: ResourceCall) -> Headers:
