@@ -34,7 +34,8 @@ class ActionModule(ActionBase):
         try:
             result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+            action: t.Any = self  # what it inherits carries no annotations
+            action._remove_tmp_path(self._connection._shell.tmpdir)
         return result
 
     def _default_source(self) -> str:
@@ -42,6 +43,7 @@ class ActionModule(ActionBase):
 
     def _reachable(self, source: str) -> str:
         """The source as the host of the task sees it: itself on the controller, else an archive that is sent there."""
+        action: t.Any = self
         source = os.path.abspath(os.path.expanduser(source))
         if self._connection.transport == "local":
             return source
@@ -50,8 +52,8 @@ class ActionModule(ActionBase):
         try:
             _source.pack(source, archive)
             remote = self._connection._shell.join_path(self._make_tmp_path(), "source.tar.gz")
-            self._transfer_file(archive, remote)
-            self._fixup_perms2([self._connection._shell.tmpdir, remote])
+            action._transfer_file(archive, remote)
+            action._fixup_perms2([self._connection._shell.tmpdir, remote])
         except KplaneError as exc:
             raise AnsibleActionFail(exc.message) from exc
         finally:

@@ -29,8 +29,8 @@ class Connection(t.NamedTuple):
     """All that a client needs to talk to one API server as one user."""
 
     server: str
-    ssl_context: t.Optional[ssl.SSLContext]
-    headers: t.Dict[str, str]
+    ssl_context: ssl.SSLContext | None
+    headers: dict[str, str]
     server_name: str = ""
     proxy: str = ""
     context: str = ""
@@ -91,7 +91,9 @@ def exec_credential(spec: _kubeconfig.Document, cluster: _kubeconfig.Document, b
     api_version = str(spec.get("apiVersion") or _EXEC_API_GROUP + "v1")
     info: _kubeconfig.Document = {"apiVersion": api_version, "kind": "ExecCredential", "spec": {"interactive": False}}
     if spec.get("provideClusterInfo"):
-        info["spec"]["cluster"] = {key: cluster[key] for key in ("server", "certificate-authority-data", "tls-server-name") if key in cluster}
+        info["spec"]["cluster"] = {
+            key: cluster[key] for key in ("server", "certificate-authority-data", "tls-server-name") if key in cluster
+        }
     environment = dict(os.environ, KUBERNETES_EXEC_INFO=json.dumps(info))
     environment.update({str(item["name"]): str(item.get("value", "")) for item in spec.get("env") or []})
     argv = [command] + [str(argument) for argument in spec.get("args") or []]
@@ -114,7 +116,7 @@ def exec_credential(spec: _kubeconfig.Document, cluster: _kubeconfig.Document, b
     return status
 
 
-def _credential(user: _kubeconfig.Document, cluster: _kubeconfig.Document, base: str) -> t.Tuple[str, bytes | None, bytes | None]:
+def _credential(user: _kubeconfig.Document, cluster: _kubeconfig.Document, base: str) -> tuple[str, bytes | None, bytes | None]:
     """The Authorization header, client certificate and key of a kubeconfig user; precedence as in client-go."""
     certificate = _content(user, "client-certificate", base, "client certificate")
     key = _content(user, "client-key", base, "client key")

@@ -63,7 +63,7 @@ class Response(t.NamedTuple):
 
     code: int
     body: bytes
-    warnings: t.List[str]
+    warnings: list[str]
 
     def json(self) -> Json:
         """The body as a JSON object."""
@@ -143,7 +143,9 @@ class Client:
 
     # One request
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float) -> t.Tuple[int, bytes, http.client.HTTPMessage]:
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], timeout: float
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
         """One exchange over a pooled connection; a pooled one that turns out to be closed is replaced once."""
         while True:
             try:
@@ -237,14 +239,16 @@ class Client:
         """The object called ``name``."""
         return self.request("GET", resource.path(name, namespace)).json()
 
-    def list(self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> t.Tuple[t.List[Json], str]:
+    def list_all(
+        self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> tuple[list[Json], str]:
         """All objects, page by page, and the resource version that a watch can go on from."""
         query = {"limit": str(PAGE_SIZE)}
         if label_selector:
             query["labelSelector"] = label_selector
         if field_selector:
             query["fieldSelector"] = field_selector
-        items: t.List[Json] = []
+        items: list[Json] = []
         while True:
             try:
                 page = self.request("GET", resource.path(namespace=namespace), query).json()
@@ -289,9 +293,16 @@ class Client:
             options["preconditions"] = {"uid": uid}
         self.request("DELETE", resource.path(name, namespace), {"dryRun": "All"} if dry_run else None, options)
 
-    def watch(self, resource: Resource, resource_version: str, timeout: float, namespace: str = "", field_selector: str = "") -> t.Iterator[WatchEvent]:
+    def watch(
+        self, resource: Resource, resource_version: str, timeout: float, namespace: str = "", field_selector: str = ""
+    ) -> t.Iterator[WatchEvent]:
         """Events since ``resource_version`` until the server or ``timeout`` ends the watch."""
-        query = {"watch": "true", "resourceVersion": resource_version, "allowWatchBookmarks": "true", "timeoutSeconds": str(max(1, int(timeout)))}
+        query = {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(max(1, int(timeout))),
+        }
         if field_selector:
             query["fieldSelector"] = field_selector
         path = resource.path(namespace=namespace)
@@ -313,7 +324,9 @@ class Client:
                     return
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise from_status(int(event["object"].get("code") or 500), event["object"], "the watch ended with an error", server=self.server)
+                    raise from_status(
+                        int(event["object"].get("code") or 500), event["object"], "the watch ended with an error", server=self.server
+                    )
                 yield WatchEvent(event["type"], event["object"])
         except socket.timeout:
             return
@@ -339,10 +352,12 @@ def _retry_after(headers: http.client.HTTPMessage, attempt: int) -> float:
     try:
         return min(float(str(headers.get("Retry-After", ""))), _MAX_RETRY_AFTER)
     except ValueError:
-        return _BACKOFF * 2 ** (attempt - 1)
+        return float(_BACKOFF * 2 ** (attempt - 1))
 
 
 def _warning_text(header: str) -> str:
     """The text of a Warning header: ``299 - "text"``."""
-    parts = header.split(" ", 2)
-    return parts[2].strip().strip('"').replace('\\"', '"') if len(parts) == 3 else header
+    text = header.split(" ", 2)[-1].strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return text

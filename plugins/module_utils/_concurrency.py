@@ -19,10 +19,10 @@ Result = t.TypeVar("Result")
 DEFAULT_WORKERS: t.Final = 12
 
 
-def run_all(work: t.Callable[[Item], Result], items: t.Sequence[Item], workers: int = DEFAULT_WORKERS) -> t.List[t.Union[Result, KplaneError]]:
+def run_all(work: t.Callable[[Item], Result], items: t.Sequence[Item], workers: int = DEFAULT_WORKERS) -> list[Result | KplaneError]:
     """The result of ``work`` for each item, in order, or the error that the collection can explain."""
 
-    def one(item: Item) -> t.Union[Result, KplaneError]:
+    def one(item: Item) -> Result | KplaneError:
         try:
             return work(item)
         except KplaneError as exc:

@@ -9,6 +9,7 @@ and keys that we do not know stay. PRIVATE to the collection: it may change in a
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import typing as t
@@ -138,7 +139,7 @@ class ConfigFile:
             raise ConfigError(f"{self.path} has no profile {name!r} (its profiles: {known})", path=self.path)
         return Profile(name, said or {})
 
-    def change(self, change: t.Callable[[Document], Document], dry_run: bool = False) -> t.Tuple[Document, Document]:
+    def change(self, change: t.Callable[[Document], Document], dry_run: bool = False) -> tuple[Document, Document]:
         """Apply ``change`` under the lock and write the result if it differs; a document that says nothing has no file."""
         before = self.read()
         after = change(copy.deepcopy(before))
@@ -165,10 +166,8 @@ class ConfigFile:
 
     def tidy(self) -> None:
         """Take the directory of the file away if nothing is in it."""
-        try:
+        with contextlib.suppress(OSError):  # it holds something, or is gone: both are fine
             os.rmdir(os.path.dirname(self.path))
-        except OSError:
-            pass  # it holds something, or is gone: both are fine
 
 
 def with_profile(document: Document, name: str, fields: Document) -> Document:

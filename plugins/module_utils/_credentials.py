@@ -38,8 +38,8 @@ class Policy(t.NamedTuple):
     """When to replace a credential that is there."""
 
     regenerate: str = "expired"
-    renew_before: t.Optional[float] = None
-    duration: t.Optional[int] = None
+    renew_before: float | None = None
+    duration: int | None = None
 
 
 class Decision(t.NamedTuple):
@@ -74,7 +74,11 @@ def secret_offer(client: Client, name: str) -> Offer:
         raise KplaneError(f"There is no virtual control plane {name!r} on {client.server}") from exc
     ready = _vcp.readiness(name, control_plane)
     if ready is not True:
-        raise ready if isinstance(ready, KplaneError) else WaitFailed(f"{name} is not ready, so it has no credential yet. {describe(control_plane)}")
+        raise (
+            ready
+            if isinstance(ready, KplaneError)
+            else WaitFailed(f"{name} is not ready, so it has no credential yet. {describe(control_plane)}")
+        )
     reference = (control_plane.get("status") or {}).get("kubeconfigSecretRef") or {}
     namespace = str(reference.get("namespace") or _contract.vcp_namespace(name))
     secret_name = str(reference.get("name") or _contract.vcp_secret(name))
@@ -110,7 +114,9 @@ def usable(cluster: Document, user: Document, renew_before: float | None, timeou
         return "" if _tokens.accepted(client) else "the server does not accept it"
 
 
-def decide(offer: Offer, existing_cluster: Document | None, existing_user: Document | None, policy: Policy, timeout: float, dry_run: bool) -> Decision:
+def decide(
+    offer: Offer, existing_cluster: Document | None, existing_user: Document | None, policy: Policy, timeout: float, dry_run: bool
+) -> Decision:
     """The credential that the kubeconfig should hold."""
     if policy.regenerate == "always":
         return _renewed(offer, "a new one was asked for", policy, timeout, dry_run)

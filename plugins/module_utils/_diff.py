@@ -37,7 +37,9 @@ def select(live: t.Any, shape: Json) -> Json:
     """The part of ``live`` that ``shape`` has keys for: what a patch is going to replace."""
     current = live if isinstance(live, dict) else {}
     return {
-        key: select(current.get(key), value) if isinstance(value, dict) else current.get(key) for key, value in shape.items() if key in current
+        key: select(current.get(key), value) if isinstance(value, dict) else current.get(key)
+        for key, value in shape.items()
+        if key in current
     }
 
 

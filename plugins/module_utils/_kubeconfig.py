@@ -21,7 +21,9 @@ SECTIONS: t.Final[dict[str, str]] = {"clusters": "cluster", "contexts": "context
 #: Under this name contexts of ours say which management plane and VCP they belong to.
 EXTENSION: t.Final = "kplane.core"
 _REDACTED = "VALUE_REMOVED"
-_SECRET_KEYS = frozenset({"token", "password", "client-key-data", "client-certificate-data", "id-token", "refresh-token", "access-token", "client-secret"})
+_SECRET_KEYS = frozenset(
+    {"token", "password", "client-key-data", "client-certificate-data", "id-token", "refresh-token", "access-token", "client-secret"}
+)
 
 
 class EntrySet(t.NamedTuple):
@@ -74,7 +76,7 @@ def check(document: t.Any, source: str) -> Document:
         for index, entry in enumerate(entries):
             if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
                 raise KubeconfigError(f"{source} is not a valid kubeconfig: {section}[{index}] is not a mapping with a name")
-            if not isinstance(entry.get(key) or {}, dict):
+            if entry.get(key) is not None and not isinstance(entry[key], dict):
                 raise KubeconfigError(f"{source} is not a valid kubeconfig: {section}[{index}].{key} is not a mapping")
     return document
 
@@ -167,16 +169,13 @@ def merge(document: Document, entries: EntrySet) -> Document:
 
 
 def remove(document: Document, name: str) -> Document:
-    """``document`` without the context ``name``, and without its cluster and user where no other context uses them.
+    """``document`` without the context, cluster and user ``name``; a cluster or user that another context uses stays.
 
     If it was the current context there is none afterwards, so that nothing points to what is gone.
     """
-    context = find(document, "contexts", name) or {}
     result = drop_entry(document, "contexts", name)
     for section, key in (("clusters", "cluster"), ("users", "user")):
-        target = context.get(key) or name
-        used = any((entry.get("context") or {}).get(key) == target for entry in result.get("contexts") or [])
-        if target == name and not used:
+        if not any((entry.get("context") or {}).get(key) == name for entry in result.get("contexts") or []):
             result = drop_entry(result, section, name)
     return {**result, "current-context": ""} if current_context(result) == name and name else result
 

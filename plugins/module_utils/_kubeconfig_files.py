@@ -37,7 +37,7 @@ def user_paths(explicit: str | None = None, environ: t.Mapping[str, str] | None 
 class Snapshot(t.NamedTuple):
     """What the files held at one moment; a file that is not there has no document."""
 
-    paths: t.Tuple[str, ...]
+    paths: tuple[str, ...]
     documents: Documents
 
     @property
@@ -133,7 +133,7 @@ class KubeconfigFiles:
                 documents[path] = _kubeconfig.check(_yaml.load(content, path), path)
         return Snapshot(self.paths, documents)
 
-    def change(self, change: Change, dry_run: bool = False, mode: int | None = None) -> t.Tuple[Snapshot, Snapshot]:
+    def change(self, change: Change, dry_run: bool = False, mode: int | None = None) -> tuple[Snapshot, Snapshot]:
         """Apply ``change`` and write the files that it altered; returns what was and what is.
 
         Nothing is locked or written when nothing is to change. Otherwise the change is computed again under the locks,

@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.kplane.core.plugins.module_utils import _auth, _config, _kubeconfig, _kubeconfig_files, _yaml
-from ansible_collections.kplane.core.plugins.module_utils import _io
+from ansible_collections.kplane.core.plugins.module_utils import _auth, _config, _io, _kubeconfig, _kubeconfig_files, _yaml
 from ansible_collections.kplane.core.plugins.module_utils._client import Client
 from ansible_collections.kplane.core.plugins.module_utils._contract import cluster_name_problem, vcp_path
 from ansible_collections.kplane.core.plugins.module_utils._errors import KubeconfigError, ProviderError
@@ -45,9 +44,9 @@ class Reached(t.NamedTuple):
 
     client: Client
     context: str
-    driver: t.Optional[Driver]
+    driver: Driver | None
 
-    def endpoints(self, vcp: str) -> t.Tuple[str, str]:
+    def endpoints(self, vcp: str) -> tuple[str, str]:
         """The internal and the external address that a VCP made here gets unless declared otherwise."""
         server = self.client.connection.server
         if self.driver is not None:
@@ -96,7 +95,9 @@ def require_running(chosen: Chosen) -> Plane:
     plane = chosen.driver.find()
     what = f"management plane {chosen.driver.name!r} of the provider {chosen.driver.provider!r} (chosen because {chosen.reason})"
     if plane is None:
-        raise PlaneAbsent(f"There is no {what}. Bring it up with the playbook kplane.core.up or the module kplane.core.kplane_management_plane.")
+        raise PlaneAbsent(
+            f"There is no {what}. Bring it up with the playbook kplane.core.up or the module kplane.core.kplane_management_plane."
+        )
     if not plane.running:
         raise PlaneStopped(f"The {what} does not answer at {plane.server}. Start it with the playbook kplane.core.up.", server=plane.server)
     return plane

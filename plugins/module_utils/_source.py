@@ -27,10 +27,14 @@ def tree_files(root: str) -> list[str]:
     found = []
     for directory, subdirectories, names in os.walk(root):
         subdirectories[:] = [
-            name for name in subdirectories if name not in _SKIPPED_DIRECTORIES and not name.startswith(".") and not name.endswith(_SKIPPED_SUFFIXES)
+            name
+            for name in subdirectories
+            if name not in _SKIPPED_DIRECTORIES and not name.startswith(".") and not name.endswith(_SKIPPED_SUFFIXES)
         ]
         found += [
-            os.path.relpath(os.path.join(directory, name), root) for name in names if not name.startswith(".") and not name.endswith(_SKIPPED_SUFFIXES)
+            os.path.relpath(os.path.join(directory, name), root)
+            for name in names
+            if not name.startswith(".") and not name.endswith(_SKIPPED_SUFFIXES)
         ]
     return sorted(found)
 

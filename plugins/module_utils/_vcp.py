@@ -8,6 +8,7 @@ PRIVATE to the collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from datetime import datetime, timezone
 
@@ -32,14 +33,14 @@ class Declared(t.NamedTuple):
     """What the user said about one VCP; ``None`` means that nothing was said."""
 
     name: str
-    class_name: t.Optional[str] = None
-    endpoint: t.Optional[str] = None
-    external_endpoint: t.Optional[str] = None
-    deletion_policy: t.Optional[str] = None
-    cluster_path: t.Optional[str] = None
-    labels: t.Optional[t.Dict[str, t.Optional[str]]] = None
-    annotations: t.Optional[t.Dict[str, t.Optional[str]]] = None
-    reattach: t.Optional[str] = None
+    class_name: str | None = None
+    endpoint: str | None = None
+    external_endpoint: str | None = None
+    deletion_policy: str | None = None
+    cluster_path: str | None = None
+    labels: dict[str, str | None] | None = None
+    annotations: dict[str, str | None] | None = None
+    reattach: str | None = None
 
     def control_plane(self) -> Json:
         """The fields of the ControlPlane that were declared and may change."""
@@ -73,8 +74,8 @@ class Declared(t.NamedTuple):
 class World(t.NamedTuple):
     """The VCPs and endpoints that are there."""
 
-    control_planes: t.Dict[str, Json]
-    endpoints: t.Dict[str, Json]
+    control_planes: dict[str, Json]
+    endpoints: dict[str, Json]
 
 
 class Step(t.NamedTuple):
@@ -82,15 +83,15 @@ class Step(t.NamedTuple):
 
     name: str
     action: str
-    create_endpoint: t.Optional[Json] = None
-    patch_endpoint: t.Optional[Json] = None
-    create: t.Optional[Json] = None
-    patch: t.Optional[Json] = None
+    create_endpoint: Json | None = None
+    patch_endpoint: Json | None = None
+    create: Json | None = None
+    patch: Json | None = None
     delete_uid: str = ""
     delete_endpoint: bool = False
-    drift: t.Tuple[Json, ...] = ()
-    before: t.Optional[Json] = None
-    after: t.Optional[Json] = None
+    drift: tuple[Json, ...] = ()
+    before: Json | None = None
+    after: Json | None = None
 
     @property
     def changes(self) -> bool:
@@ -105,7 +106,9 @@ def read_world(client: Client, names: t.Sequence[str], workers: int = DEFAULT_WO
     """The ControlPlanes and endpoints of ``names``: two lists for many, single reads for a few."""
     if len(names) >= _LIST_FROM:
         wanted = set(names)
-        planes, endpoints = _results(run_all(lambda resource: client.list(resource)[0], [CONTROL_PLANES, CONTROL_PLANE_ENDPOINTS], workers))
+        planes, endpoints = _results(
+            run_all(lambda resource: client.list_all(resource)[0], [CONTROL_PLANES, CONTROL_PLANE_ENDPOINTS], workers)
+        )
         return World(
             {item["metadata"]["name"]: item for item in planes if item["metadata"]["name"] in wanted},
             {item["metadata"]["name"]: item for item in endpoints},
@@ -126,7 +129,7 @@ def _get(client: Client, resource: _contract.Resource, name: str) -> Json | None
         return None
 
 
-def _results(results: t.Sequence[t.Union[t.Any, KplaneError]]) -> list[t.Any]:
+def _results(results: t.Sequence[t.Any | KplaneError]) -> list[t.Any]:
     for result in results:
         if isinstance(result, KplaneError):
             raise result
@@ -192,7 +195,10 @@ def _new_endpoint(declared: Declared, addresses: Addresses) -> Json:
 
 
 def _new_control_plane(declared: Declared) -> Json:
-    labels = {_contract.MANAGED_BY_LABEL: _contract.FIELD_MANAGER, **{key: value for key, value in (declared.labels or {}).items() if value is not None}}
+    labels = {
+        _contract.MANAGED_BY_LABEL: _contract.FIELD_MANAGER,
+        **{key: value for key, value in (declared.labels or {}).items() if value is not None},
+    }
     annotations = {key: value for key, value in (declared.annotations or {}).items() if value is not None}
     if declared.reattach is not None:
         annotations[REATTACH_ANNOTATION] = declared.reattach
@@ -233,11 +239,8 @@ def _view(control_plane: Json, endpoint: Json | None) -> Json:
 def apply(client: Client, step: Step, dry_run: bool = False) -> Json | None:
     """Write what ``step`` says; the ControlPlane as the server has it then, if it was written."""
     if step.create_endpoint is not None:
-        try:
+        with contextlib.suppress(AlreadyExists):  # somebody else made it since we looked; the next run compares with it
             client.create(CONTROL_PLANE_ENDPOINTS, step.create_endpoint, dry_run=dry_run)
-        except AlreadyExists:
-            # Somebody else made it since we looked; the next run compares with it.
-            pass
     if step.patch_endpoint:
         client.patch(CONTROL_PLANE_ENDPOINTS, _contract.endpoint_name(step.name), step.patch_endpoint, dry_run=dry_run)
     if step.create is not None:
@@ -253,10 +256,8 @@ def apply(client: Client, step: Step, dry_run: bool = False) -> Json | None:
 
 def delete_endpoint(client: Client, step: Step, dry_run: bool = False) -> None:
     """Take the endpoint of a deleted VCP away."""
-    try:
+    with contextlib.suppress(NotFound):
         client.delete(CONTROL_PLANE_ENDPOINTS, _contract.endpoint_name(step.name), dry_run=dry_run)
-    except NotFound:
-        pass
 
 
 def readiness(name: str, obj: Json | None) -> Verdict:
@@ -283,7 +284,7 @@ def gone(unused_name: str, obj: Json | None) -> Verdict:
     return obj is None
 
 
-def wait_ready(client: Client, names: t.Sequence[str], timeout: float) -> t.Tuple[dict[str, Json | None], dict[str, KplaneError]]:
+def wait_ready(client: Client, names: t.Sequence[str], timeout: float) -> tuple[dict[str, Json | None], dict[str, KplaneError]]:
     """Wait until every VCP is ready."""
     outcome = wait_for(client, CONTROL_PLANES, names, readiness, timeout, "ready")
     return outcome.objects, outcome.errors

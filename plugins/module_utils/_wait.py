@@ -27,8 +27,8 @@ _RECONNECT_DELAY = 0.5
 class Outcome(t.NamedTuple):
     """How waiting ended: the objects last seen, and an error for each name that did not arrive."""
 
-    objects: t.Dict[str, t.Optional[Json]]
-    errors: t.Dict[str, KplaneError]
+    objects: dict[str, Json | None]
+    errors: dict[str, KplaneError]
 
 
 def condition(obj: Json | None, kind: str) -> Json:
@@ -100,10 +100,10 @@ def wait_for(client: Client, resource: Resource, names: t.Iterable[str], check: 
     return outcome
 
 
-def _look(client: Client, resource: Resource, pending: set[str], see: t.Callable[[str, t.Optional[Json]], None]) -> str:
+def _look(client: Client, resource: Resource, pending: set[str], see: t.Callable[[str, Json | None], None]) -> str:
     """Read the present state of what is pending; the resource version to watch from."""
     selector = f"metadata.name={next(iter(pending))}" if len(pending) == 1 else ""
-    items, version = client.list(resource, field_selector=selector)
+    items, version = client.list_all(resource, field_selector=selector)
     found = {item["metadata"]["name"]: item for item in items}
     for name in list(pending):
         see(name, found.get(name))

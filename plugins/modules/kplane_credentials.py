@@ -240,7 +240,7 @@ class Present:
         if names or self.params["all"]:
             found += self._vcps(snapshot, names)
         if not self.params["overwrite"]:
-            _credentials.require_ours(snapshot, [entries for entries, unused_reason in found])
+            _credentials.require_ours(snapshot, [entries for entries, _reason in found])
         return found
 
     def _management_plane(self, snapshot: _kubeconfig_files.Snapshot) -> Decided:
@@ -250,7 +250,7 @@ class Present:
     def _vcps(self, snapshot: _kubeconfig_files.Snapshot, names: list[str]) -> list[Decided]:
         reached = _plane.reach(self.params)
         if self.params["all"]:
-            listed = reached.client.list(_contract.CONTROL_PLANES)[0]
+            listed = reached.client.list_all(_contract.CONTROL_PLANES)[0]
             names = names + [obj["metadata"]["name"] for obj in listed if _vcp.readiness("", obj) is True]
         timeout = self.params["request_timeout"]
 
@@ -272,7 +272,7 @@ class Present:
         """What is done to the files."""
 
         def apply(snapshot: _kubeconfig_files.Snapshot) -> _kubeconfig_files.Snapshot:
-            for entries, unused_reason in decided:
+            for entries, _reason in decided:
                 snapshot = snapshot.put(entries)
             if self.params["set_current"] and decided:
                 snapshot = snapshot.set_current(decided[0][0].name)
@@ -309,7 +309,7 @@ def work(module: AnsibleModule) -> _module.Result:
     if params["state"] == "present":
         present = Present(module)
         decided = present.decide(snapshot)
-        for entries, unused_reason in decided:
+        for entries, _reason in decided:
             module.no_log_values.update(_kubeconfig.secrets(entries.user))
         if params["set_current"] and len(decided) != 1:
             raise KplaneError(f"set_current needs exactly one context, {len(decided)} were asked for")
@@ -331,7 +331,9 @@ def work(module: AnsibleModule) -> _module.Result:
             changed = module.set_fs_attributes_if_different({**module.load_file_common_arguments(params, path=path)}, changed)
     results = [_result(before, after, entries, reason) for entries, reason in decided]
     if params["state"] == "absent":
-        results = [{"context": name, "vcp": _owner(before, name), "changed": True, "reason": "", "server": "", "expires": ""} for name in removed]
+        results = [
+            {"context": name, "vcp": _owner(before, name), "changed": True, "reason": "", "server": "", "expires": ""} for name in removed
+        ]
     result: _module.Result = {
         "changed": changed,
         "results": results,
@@ -349,7 +351,9 @@ def _owner(snapshot: _kubeconfig_files.Snapshot, name: str) -> str:
     return owner.vcp if owner else ""
 
 
-def _result(before: _kubeconfig_files.Snapshot, after: _kubeconfig_files.Snapshot, entries: _kubeconfig.EntrySet, reason: str) -> _module.Result:
+def _result(
+    before: _kubeconfig_files.Snapshot, after: _kubeconfig_files.Snapshot, entries: _kubeconfig.EntrySet, reason: str
+) -> _module.Result:
     same = all(before.find(section, entries.name) == after.find(section, entries.name) for section in _kubeconfig.SECTIONS)
     return {
         "context": entries.name,
@@ -393,7 +397,9 @@ def main() -> None:
         add_file_common_args=True,
         mutually_exclusive=[("management_plane", "management_kubeconfig"), ("management_plane", "management_context")],
     )
-    if not (module.params["name"] is not None or module.params["names"] is not None or module.params["all"] or module.params["management_plane"]):
+    if not (
+        module.params["name"] is not None or module.params["names"] is not None or module.params["all"] or module.params["management_plane"]
+    ):
         module.fail_json(msg="one of the following is required: name, names, all, management_plane")
     _module.run(module, work)
 

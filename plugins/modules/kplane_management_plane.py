@@ -227,7 +227,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.kplane.core.plugins.module_utils import _argspec, _config, _credentials, _kubeconfig, _kubeconfig_files, _module, _plane
+from ansible_collections.kplane.core.plugins.module_utils import (
+    _argspec,
+    _config,
+    _credentials,
+    _kubeconfig,
+    _kubeconfig_files,
+    _module,
+    _plane,
+)
 from ansible_collections.kplane.core.plugins.module_utils._contract import DEFAULT_CLUSTER_NAME
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Drift, Options, Plane
 
@@ -236,7 +244,7 @@ class Plan(t.NamedTuple):
     """What has to be done."""
 
     action: str
-    drift: t.Tuple[Drift, ...] = ()
+    drift: tuple[Drift, ...] = ()
 
 
 def plan(state: str, recreate: str, plane: Plane | None, drift: t.Sequence[Drift]) -> Plan:
@@ -356,7 +364,9 @@ def work(module: AnsibleModule) -> _module.Result:
         expected = after or Plane(chosen.driver.provider, chosen.driver.name, chosen.driver.context, True)
         result["changed"] |= update_config(module, chosen, None if state == "absent" else expected)
     for entry in todo.drift:
-        module.warn(f"The management plane {chosen.driver.name} was left as it is: {entry.text()}. Set recreate to options-changed to change it.")
+        module.warn(
+            f"The management plane {chosen.driver.name} was left as it is: {entry.text()}. Set recreate to options-changed to change it."
+        )
     return _module.with_diff(module, result, _difference(todo.action, found, after, options, chosen))
 
 

@@ -147,7 +147,15 @@ def install(module: AnsibleModule, installation: Installation, requirement: str)
     if not os.path.exists(os.path.join(installation.venv, "bin", "python")):
         hint = "On Debian and Ubuntu the package python3-venv is needed."
         _command(module, [python, "-m", "venv", installation.venv], f"Cannot make a virtual environment with {python}. {hint}")
-    pip = [os.path.join(installation.venv, "bin", "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--upgrade"]
+    pip = [
+        os.path.join(installation.venv, "bin", "python"),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--upgrade",
+    ]
     _command(module, pip + module.params["pip_arguments"] + [requirement], "Cannot install kplane-server")
 
 
@@ -201,7 +209,13 @@ def absent(module: AnsibleModule, installation: Installation, before: str) -> _m
         except OSError as exc:
             raise KplaneError(f"Cannot remove {installation.path}: {exc.strerror or exc}", path=installation.path) from exc
     state = "was removed" if changed else "is not installed"
-    return {"changed": changed, "executable": "", "installed": "", "version": "", "message": f"{embedded.EXECUTABLE} {state} ({installation.path})"}
+    return {
+        "changed": changed,
+        "executable": "",
+        "installed": "",
+        "version": "",
+        "message": f"{embedded.EXECUTABLE} {state} ({installation.path})",
+    }
 
 
 def work(module: AnsibleModule) -> _module.Result:

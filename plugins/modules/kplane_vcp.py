@@ -326,7 +326,11 @@ class Task:
         self._apply(steps)
         if not (self.acts and self.client and self.module.params["wait"]):
             return steps
-        waiting = [step.name for step in steps if step.name not in self.errors and _vcp.readiness(step.name, self.objects.get(step.name)) is not True]
+        waiting = [
+            step.name
+            for step in steps
+            if step.name not in self.errors and _vcp.readiness(step.name, self.objects.get(step.name)) is not True
+        ]
         if waiting:
             objects, errors = _vcp.wait_ready(self.client, waiting, self.timeout)
             self.objects.update(objects)
@@ -344,7 +348,9 @@ class Task:
                 self.errors.update(_vcp.wait_gone(client, [step.name for step in deleted], self.timeout))
             self.objects.update({step.name: None for step in deleted if step.name not in self.errors})
         ending = [step for step in steps if step.delete_endpoint and step.name not in self.errors]
-        for step, outcome in zip(ending, run_all(lambda step: _vcp.delete_endpoint(client, step, dry_run=not self.acts), ending, self.workers)):
+        for step, outcome in zip(
+            ending, run_all(lambda step: _vcp.delete_endpoint(client, step, dry_run=not self.acts), ending, self.workers)
+        ):
             if isinstance(outcome, KplaneError):
                 self.errors[step.name] = outcome
         return steps
@@ -396,7 +402,9 @@ def work(module: AnsibleModule) -> _module.Result:
         result["vcp"] = results[0].get("vcp")
     for entry in results:
         for drift in entry["drift"]:
-            module.warn(f"{entry['name']}: {drift['option']} is {drift['found']!r}, declared is {drift['declared']!r}; it cannot be changed.")
+            module.warn(
+                f"{entry['name']}: {drift['option']} is {drift['found']!r}, declared is {drift['declared']!r}; it cannot be changed."
+            )
     for text in reached.client.warnings if reached else []:
         module.warn(text)
     result = _module.with_diff(module, result, differences.as_result())

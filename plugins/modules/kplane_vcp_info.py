@@ -193,7 +193,12 @@ def with_contexts(vcps: list[_module.Result], snapshot: _kubeconfig_files.Snapsh
     """The VCPs, with what the kubeconfig has for them."""
     current, contexts = snapshot.current_context(), set(snapshot.contexts())
     return [
-        {**vcp, "has_credentials": vcp["context"] in contexts, "current": vcp["context"] == current, "marker": "*" if vcp["context"] == current else " "}
+        {
+            **vcp,
+            "has_credentials": vcp["context"] in contexts,
+            "current": vcp["context"] == current,
+            "marker": "*" if vcp["context"] == current else " ",
+        }
         for vcp in vcps
     ]
 
@@ -211,8 +216,8 @@ def work(module: AnsibleModule) -> _module.Result:
         control_planes, endpoints = list(world.control_planes.values()), world.endpoints
     else:
         field = f"metadata.name={name}" if name is not None else ""
-        control_planes = reached.client.list(_contract.CONTROL_PLANES, label_selector=selector, field_selector=field)[0]
-        endpoints = {obj["metadata"]["name"]: obj for obj in reached.client.list(_contract.CONTROL_PLANE_ENDPOINTS)[0]}
+        control_planes = reached.client.list_all(_contract.CONTROL_PLANES, label_selector=selector, field_selector=field)[0]
+        endpoints = {obj["metadata"]["name"]: obj for obj in reached.client.list_all(_contract.CONTROL_PLANE_ENDPOINTS)[0]}
     control_planes.sort(key=lambda obj: str(obj["metadata"]["name"]))
     vcps = [_vcp.summary(obj, endpoints.get(_vcp.endpoint_of(obj))) for obj in control_planes]
     if module.params["read_kubeconfig"]:

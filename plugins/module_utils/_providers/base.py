@@ -37,9 +37,9 @@ class Plane(t.NamedTuple):
 class Options(t.NamedTuple):
     """What the user declared about a management plane; ``None`` and empty mean that nothing was declared."""
 
-    port: t.Optional[int] = None
-    host: t.Optional[str] = None
-    advertise_addresses: t.Tuple[str, ...] = ()
+    port: int | None = None
+    host: str | None = None
+    advertise_addresses: tuple[str, ...] = ()
     wait_timeout: float = 60.0
 
 
@@ -119,7 +119,7 @@ class Driver(abc.ABC):
     def remembered(self, plane: Plane) -> Document:
         """What the configuration file should remember, so that later commands reach the same management plane."""
 
-    def endpoints(self, server: str, vcp: str) -> t.Tuple[str, str]:
+    def endpoints(self, server: str, vcp: str) -> tuple[str, str]:
         """The internal and the external address of a VCP of the management plane that answers at ``server``."""
         address = server.rstrip("/") + vcp_path(vcp)
         return address, address

@@ -185,7 +185,9 @@ class EmbeddedDriver(Driver):
         else:
             ports = [port for port in range(DEFAULT_PORT, DEFAULT_PORT + PORT_RANGE) if _free(host, port)]
             if not ports:
-                raise ProviderError(f"No port from {DEFAULT_PORT} to {DEFAULT_PORT + PORT_RANGE - 1} is free on {host}; set the option port")
+                raise ProviderError(
+                    f"No port from {DEFAULT_PORT} to {DEFAULT_PORT + PORT_RANGE - 1} is free on {host}; set the option port"
+                )
         return self._start(host, ports, options)
 
     def _start(self, host: str, ports: list[int], options: Options) -> Plane:
@@ -217,7 +219,9 @@ class EmbeddedDriver(Driver):
 
     def delete(self) -> None:
         if not os.path.exists(os.path.join(self.data_dir, MARKER)):
-            raise ProviderError(f"{self.data_dir} is not removed: it has no {MARKER}, so it is not a data directory of {EXECUTABLE}", path=self.data_dir)
+            raise ProviderError(
+                f"{self.data_dir} is not removed: it has no {MARKER}, so it is not a data directory of {EXECUTABLE}", path=self.data_dir
+            )
         plane = self.find()
         # A server that is not running needs no executable to be removed.
         if find_executable(self._asked) or (plane is not None and plane.running):
@@ -231,7 +235,7 @@ class EmbeddedDriver(Driver):
                 os.rmdir(os.path.dirname(self.data_dir))
 
 
-def _probe(client: Client) -> t.Tuple[bool, str]:
+def _probe(client: Client) -> tuple[bool, str]:
     """Whether the server is ready, and what version it says it has."""
     if not client.ready(_READY_TIMEOUT):
         return False, ""

@@ -42,7 +42,9 @@ def require_driver(provider: str, origin: str) -> str:
         return name
     supported = ", ".join(sorted(DRIVERS))
     if name in PROVIDERS:
-        raise ProviderError(f"The provider {provider!r} ({origin}) is not supported by this release of kplane.core. Supported: {supported}.")
+        raise ProviderError(
+            f"The provider {provider!r} ({origin}) is not supported by this release of kplane.core. Supported: {supported}."
+        )
     raise ProviderError(f"There is no provider {provider!r} ({origin}). Supported: {supported}.")
 
 
