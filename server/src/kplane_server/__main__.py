@@ -194,9 +194,7 @@ def _start(options: argparse.Namespace) -> int:
     arguments += [f"--synchronous={settings.storage.synchronous}", f"--log-level={settings.log.level}"]
     arguments += [f"--log-file={settings.log.file.absolute()}"] if settings.log.file is not None else []
     arguments += [f"--limit={name}={value}" for name, value in _limits(options).items()]
-    status, changed = supervise.start(
-        supervise.StartOptions(settings.data_dir, tuple(arguments), options.wait_timeout, options.supervisor)
-    )
+    status, changed = supervise.start(supervise.StartOptions(settings.data_dir, tuple(arguments), options.wait_timeout, options.supervisor))
     _show(options, {"changed": changed, **status.document()}, status.text())
     return 0
 

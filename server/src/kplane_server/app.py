@@ -120,9 +120,7 @@ class Server:
             self._catch_signals()
             store = self._open_store(BootstrapLayer(plane))
             stack.push_async_callback(store.close)
-            directory = Directory(
-                store, plane, lambda one: default_chain(), admin_digest=credential.digest
-            )
+            directory = Directory(store, plane, lambda one: default_chain(), admin_digest=credential.digest)
             controllers = Controllers(directory)
             metrics = Metrics()
             metrics.add_source("kplane_storage", "Of the store.", store.statistics)

@@ -77,5 +77,3 @@ def conditional(call: Call, document: Document, content_type: str = JSON) -> Ans
     if known is not None and document.etag in (tag.strip().removeprefix("W/") for tag in known.split(",")):
         return Response(304, b"", content_type, headers)
     return Response(200, document.body, content_type, headers)
-
-
