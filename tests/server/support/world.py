@@ -79,7 +79,10 @@ class World:
     def __init__(self, **plane: Any) -> None:
         self.clock = Clock()
         options: dict[str, Any] = {
-            "base_url": "https://127.0.0.1:8443", "port": 8443, "ca_certificate": b"-----BEGIN CERTIFICATE-----\nTEST\n", **plane
+            "base_url": "https://127.0.0.1:8443",
+            "port": 8443,
+            "ca_certificate": b"-----BEGIN CERTIFICATE-----\nTEST\n",
+            **plane,
         }
         self.plane = ManagementPlane(master_secret=b"0123456789abcdef0123456789abcdef", **options)
         self.store = FusedStore(layer=BootstrapLayer(self.plane), clock=self.clock)

@@ -90,9 +90,7 @@ def secret_content(
     return SecretContent(first, second, issued.expiration, source)
 
 
-def is_current(
-    secret: Json, plane: ManagementPlane, record: VcpRecord, account_uid: str, internal: str, external: str, now: float
-) -> bool:
+def is_current(secret: Json, plane: ManagementPlane, record: VcpRecord, account_uid: str, internal: str, external: str, now: float) -> bool:
     """Whether a Secret still holds what :func:`secret_content` would make, and far from its end."""
     annotations = secret["metadata"].get("annotations") or {}
     data = secret.get("data") or {}

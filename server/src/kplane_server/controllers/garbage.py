@@ -253,7 +253,7 @@ class GarbageCollector:
         metadata = dependent["metadata"]
         text = (
             f"ownerRef [{reference.get('apiVersion')}/{reference.get('kind')}, namespace: {metadata.get('namespace', '')}, "
-            f"name: {reference.get('name')}, uid: {reference.get('uid')}] does not exist in namespace \"{metadata.get('namespace', '')}\""
+            f'name: {reference.get("name")}, uid: {reference.get("uid")}] does not exist in namespace "{metadata.get("namespace", "")}"'
         )
         now, vcp = timestamps.from_epoch(self._clock()), control_plane.record.id
         event = documents.event(vcp, dependent, "OwnerRefInvalidNamespace", text, now, warning=True, component=_COMPONENT)

@@ -8,6 +8,7 @@ Conditions and their words are those of Kubernetes' namespace controller. Order:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
@@ -27,6 +28,8 @@ from kplane_server.vcp import contract
 from kplane_server.vcp.controlplane import ControlPlane
 from kplane_server.vcp.directory import Directory
 
+log: Final = logging.getLogger("kplane.controllers")
+
 Document = dict[str, Any]
 
 NAMESPACES: Final = ResourceId("namespaces")
@@ -36,9 +39,17 @@ KUBERNETES_FINALIZER: Final = "kubernetes"
 
 #: Kinds that nothing else hangs on: where only these are in a namespace, it is emptied in one commit.
 PLAIN_RESOURCES: Final = frozenset(
-    ResourceId(r) for r in (
-        "configmaps", "endpoints", "events", "leases.coordination.k8s.io", "limitranges", "rolebindings.rbac.authorization.k8s.io",
-        "roles.rbac.authorization.k8s.io", "secrets", "serviceaccounts",
+    ResourceId(r)
+    for r in (
+        "configmaps",
+        "endpoints",
+        "events",
+        "leases.coordination.k8s.io",
+        "limitranges",
+        "rolebindings.rbac.authorization.k8s.io",
+        "roles.rbac.authorization.k8s.io",
+        "secrets",
+        "serviceaccounts",
     )
 )
 #: At most so many objects go in one commit.
@@ -94,6 +105,20 @@ class NamespacePurger:
             return None
         return [*mutations, documents.removal(stored, _finalized(document))]
 
+    async def remove(self, namespace: ObjectKey, mutations: list[Mutation]) -> None:
+        """Commit the removal of a namespace. A write that was already on its way when the namespace was marked is taken away after it.
+
+        Such a write was queued before this commit, so it is visible now; later ones find no namespace.
+        """
+        await self._store.commit(mutations)
+        vcp, name = namespace.vcp, namespace.name
+        if self._store.get(namespace) is not None:
+            return  # made again already: what is in it is its own
+        for resource in self._store.resources_in(vcp, name):
+            for item in self._store.page(Scope(vcp, resource, name)).items:
+                log.info("%s/%s came too late for namespace %s", item.key.resource, item.key.name, name)
+                await self._store.commit([documents.removal(item)])
+
 
 class Remaining(NamedTuple):
     """What is left in a namespace: how many of each resource, how many with each finalizer."""
@@ -142,7 +167,7 @@ class NamespaceController:
             return None  # others hold it
         removals = self._purger.removals(vcp, stored)
         if removals is not None:
-            await self._store.commit(removals)
+            await self._purger.remove(stored.key, removals)
             return None
         failures = await self._empty(control_plane, name)
         return await self._conclude(control_plane, name, failures)
@@ -219,7 +244,10 @@ class NamespaceController:
         if not remaining.resources and not failures:
             document = _finalized(document)
             held = document["spec"].get("finalizers") or document["metadata"].get("finalizers")
-            await self._store.commit([documents.change(stored, document) if held else documents.removal(stored, document)])
+            if held:
+                await self._store.commit([documents.change(stored, document)])
+            else:
+                await self._purger.remove(stored.key, [documents.removal(stored, document)])
             return None
         now = timestamps.from_epoch(self._clock())
         conditions = _conditions(remaining, failures)

@@ -93,8 +93,12 @@ class Provisioner:
     def _default_endpoint(self, draft: Draft, url: str) -> Document:
         owner = draft.control_plane["metadata"]
         reference = {
-            "apiVersion": contract.API_VERSION, "kind": "ControlPlane", "name": owner["name"], "uid": owner["uid"],
-            "controller": True, "blockOwnerDeletion": True,
+            "apiVersion": contract.API_VERSION,
+            "kind": "ControlPlane",
+            "name": owner["name"],
+            "uid": owner["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
         }
         document: Document = {
             "apiVersion": contract.API_VERSION,
@@ -122,8 +126,11 @@ class Provisioner:
     def _new_namespace(self, name: str, draft: Draft) -> list[Mutation]:
         labels = {**_MANAGED, contract.NAME_LABEL: draft.name, "kubernetes.io/metadata.name": name}
         namespace = {
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": labels},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"labels": labels},
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
         }
         account: Document = {"apiVersion": "v1", "kind": "ServiceAccount"}
         authority = root_ca_config_map(name, self._plane.ca_certificate.decode())
@@ -146,8 +153,11 @@ class Provisioner:
         namespace = ObjectKey(record.id, NAMESPACES, "", contract.SYSTEM_NAMESPACE)
         if self._store.get(namespace) is None:
             document: Document = {
-                "apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": {"kubernetes.io/metadata.name": namespace.name}},
-                "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"labels": {"kubernetes.io/metadata.name": namespace.name}},
+                "spec": {"finalizers": ["kubernetes"]},
+                "status": {"phase": "Active"},
             }
             draft.mutations.append(documents.creation(namespace, document, draft.now))
         made = documents.creation(key, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"labels": _MANAGED}}, draft.now)
@@ -182,9 +192,7 @@ class Provisioner:
         record, now = draft.record, self._clock()
         if old is not None and credentials.is_current(old, self._plane, record, account_uid, endpoints.internal, endpoints.external, now):
             return
-        content = credentials.secret_content(
-            self._plane, draft.name, record, account_uid, endpoints.internal, endpoints.external, now
-        )
+        content = credentials.secret_content(self._plane, draft.name, record, account_uid, endpoints.internal, endpoints.external, now)
         document = content.document(draft.name)
         if stored is None or old is None:
             draft.mutations.append(documents.creation(key, document, draft.now))

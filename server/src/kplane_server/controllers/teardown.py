@@ -142,7 +142,10 @@ class Teardown:
         else:
             del changed["metadata"]["finalizers"]
             mutations.append(documents.removal(stored, changed))
-        await self._store.commit(mutations)
+        if namespace is not None:
+            await self._purger.remove(namespace.key, mutations)
+        else:
+            await self._store.commit(mutations)
         return None
 
     def _namespace(self, name: str) -> Stored | None:

@@ -109,8 +109,12 @@ class BootstrapLayer:
             return None
         head, parts = template
         created = from_epoch(vcp.created)
-        gaps = {b"uid": object_uid(vcp, resource, namespace, name).encode(), b"created": created.encode(),
-                b"date": created[:10].encode(), b"name": vcp.name.encode()}
+        gaps = {
+            b"uid": object_uid(vcp, resource, namespace, name).encode(),
+            b"created": created.encode(),
+            b"date": created[:10].encode(),
+            b"name": vcp.name.encode(),
+        }
         filled = [head, b"%d" % vcp.revision]
         filled.extend(gaps[part] if index & 1 else part for index, part in enumerate(parts))
         return b"".join(filled)
@@ -131,10 +135,15 @@ def shared_objects() -> list[Document]:
     """The objects of every control plane that follow from tables: namespaces and what is in each, roles, flow control."""
     objects: list[Document] = []
     for name in NAMESPACES:
-        objects.append({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-        })
+        objects.append(
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+                "spec": {"finalizers": ["kubernetes"]},
+                "status": {"phase": "Active"},
+            }
+        )
         objects.append({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}})
         objects.append(root_ca_config_map(name, "@ca@"))
     objects.extend(json.loads(_read("rbac.json")))
@@ -205,8 +214,13 @@ def _documents(name: str) -> list[Document]:
 def _compile(objects: list[Document], plane: ManagementPlane, url: str) -> _Tables:
     """Templates of ``objects`` with everything filled in that all control planes share."""
     shared: dict[str, str | int] = {
-        "@ca@": plane.ca_certificate.decode(), "@ca64@": plane.ca_base64, "@address@": plane.advertise_address,
-        "@family@": plane.address_family, "@port@": plane.port, "@port-text@": str(plane.port), "@url@": url,
+        "@ca@": plane.ca_certificate.decode(),
+        "@ca64@": plane.ca_base64,
+        "@address@": plane.advertise_address,
+        "@family@": plane.address_family,
+        "@port@": plane.port,
+        "@port-text@": str(plane.port),
+        "@url@": url,
     }
     templates: _Templates = {}
     for document in objects:

@@ -16,8 +16,11 @@ Document = dict[str, Any]
 
 def reference(owner: Document, *, block: bool = False, uid: str = "") -> Document:
     return {
-        "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": owner["metadata"]["name"],
-        "uid": uid or owner["metadata"]["uid"], "blockOwnerDeletion": block,
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": uid or owner["metadata"]["uid"],
+        "blockOwnerDeletion": block,
     }
 
 

@@ -113,8 +113,11 @@ async def test_the_authorizer_sees_an_aggregated_rule(world: World) -> None:
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
     await world.create(
         {
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "jane"},
-            "subjects": [subject], "roleRef": reference,
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "jane"},
+            "subjects": [subject],
+            "roleRef": reference,
         }
     )
     jane = UserInfo("jane", groups=("system:authenticated",))

@@ -76,10 +76,13 @@ async def test_what_holds_a_namespace_is_in_its_conditions(world: World, vcp: st
     await world.settle(lambda: conditions(world, "n", vcp))
     found = conditions(world, "n", vcp)
     assert found["NamespaceContentRemaining"] == (
-        "True", "SomeResourcesRemain", "Some resources are remaining: configmaps. has 1 resource instances"
+        "True",
+        "SomeResourcesRemain",
+        "Some resources are remaining: configmaps. has 1 resource instances",
     )
     assert found["NamespaceFinalizersRemaining"] == (
-        "True", "SomeFinalizersRemain",
+        "True",
+        "SomeFinalizersRemain",
         "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
     )
     for kind in ("NamespaceDeletionDiscoveryFailure", "NamespaceDeletionGroupVersionParsingFailure", "NamespaceDeletionContentFailure"):
@@ -123,7 +126,7 @@ async def test_a_deletion_that_was_begun_goes_on_after_a_restart(world: World) -
 async def test_a_finalizer_of_somebody_else_in_the_spec_is_respected(world: World) -> None:
     await world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}, "spec": {"finalizers": ["example.com/mine"]}})
     await world.delete("Namespace", "n")
-    await world.settle(lambda: (world.read("Namespace", "n")["spec"]["finalizers"] == ["example.com/mine"]))
+    await world.settle(lambda: world.read("Namespace", "n")["spec"]["finalizers"] == ["example.com/mine"])
     assert world.read("Namespace", "n")["status"]["phase"] == "Terminating"
 
 
@@ -136,3 +139,30 @@ async def test_custom_resources_go_too(world: World) -> None:
     await world.delete("Namespace", "n")
     await world.settle(lambda: world.get("Namespace", "n") is None)
     assert world.names("Widget") == []
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["plain", "with finalizers"])
+async def test_a_write_that_was_on_its_way_when_the_namespace_was_marked_leaves_nothing_behind(world: World, held: bool) -> None:
+    from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId
+    from kplane_server.registry import codec
+    from kplane_server.storage.api import Mutation
+
+    await namespace(world, "n", "root")
+    if held:
+        await world.create(config_map("held", "n", finalizers=["example.com/hold"]))
+    late = Mutation(ObjectKey(ROOT_VCP_ID, ResourceId("configmaps"), "n", "late"), codec.encode(config_map("late", "n")))
+    original = world.store.commit
+
+    async def commit(mutations: list[Mutation]) -> list[int]:
+        if any(m.delete and m.key.resource == "namespaces" for m in mutations):
+            await original([late])  # it was in the queue before this commit, but not to be seen
+        return await original(mutations)
+
+    world.store.commit = commit  # type: ignore[method-assign]
+    await world.delete("Namespace", "n")
+    if held:
+        await world.settle(lambda: conditions(world, "n", "root"))
+        await world.merge("ConfigMap", "held", {"metadata": {"finalizers": None}}, "n")
+    await world.settle(lambda: world.get("Namespace", "n") is None)
+    assert world.store.resources_in(ROOT_VCP_ID, "n") == []
+    assert world.names("Namespace")  # and nothing else went

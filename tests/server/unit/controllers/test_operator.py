@@ -298,6 +298,6 @@ async def test_a_management_namespace_that_was_deleted_comes_back(world: World) 
     await world.control_plane("demo")
     before = world.read("Namespace", "kplane-cp-demo")["metadata"]["uid"]
     await world.delete("Namespace", "kplane-cp-demo")
-    await world.settle(lambda: (world.get("Secret", SECRET.format("demo"), "kplane-cp-demo") is not None))
+    await world.settle(lambda: world.get("Secret", SECRET.format("demo"), "kplane-cp-demo") is not None)
     assert world.read("Namespace", "kplane-cp-demo")["metadata"]["uid"] != before
     assert world.condition("ControlPlane", "demo", "Ready")[0] == "True"

@@ -69,8 +69,12 @@ def _timeless(value: Any) -> Any:
 @pytest.mark.parametrize(
     "change",
     [
-        {"status": {}}, {"spec": {"endpointRef": {"name": "e"}}}, {"spec": {"virtual": {"clusterPath": "other"}}},
-        {"metadata": {"name": "x" * (MAX_NAME_LENGTH + 1)}}, {"metadata": {"generation": 2}}, {"metadata": {"finalizers": []}},
+        {"status": {}},
+        {"spec": {"endpointRef": {"name": "e"}}},
+        {"spec": {"virtual": {"clusterPath": "other"}}},
+        {"metadata": {"name": "x" * (MAX_NAME_LENGTH + 1)}},
+        {"metadata": {"generation": 2}},
+        {"metadata": {"finalizers": []}},
         {"metadata": {"annotations": {"controlplane.kplane.dev/incarnation": "u"}}},
     ],
 )

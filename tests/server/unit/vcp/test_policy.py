@@ -46,8 +46,11 @@ async def test_the_finalizer_is_there_from_the_first_moment(world: World) -> Non
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [({}, {"virtual": {"clusterPath": "b"}}), ({"virtual": {"clusterPath": "b"}}, {"virtual": {"clusterPath": "c"}}),
-     ({"virtual": {"clusterPath": "b"}}, {"virtual": None})],
+    [
+        ({}, {"virtual": {"clusterPath": "b"}}),
+        ({"virtual": {"clusterPath": "b"}}, {"virtual": {"clusterPath": "c"}}),
+        ({"virtual": {"clusterPath": "b"}}, {"virtual": None}),
+    ],
 )
 async def test_the_path_never_changes(world: World, before: dict[str, Any], after: dict[str, Any]) -> None:
     await make(world, "a", before)
@@ -79,7 +82,18 @@ async def test_nobody_but_the_operator_says_whose_data_it_is(world: World) -> No
 
 @pytest.mark.parametrize(
     "url",
-    ["http://a", "https://", "https://u:p@a", "https://a?x=1", "https://a#f", "https://a:0", "https://a:99999", "ftp://a", "a", 'https://a/"b'],
+    [
+        "http://a",
+        "https://",
+        "https://u:p@a",
+        "https://a?x=1",
+        "https://a#f",
+        "https://a:0",
+        "https://a:99999",
+        "ftp://a",
+        "a",
+        'https://a/"b',
+    ],
 )
 async def test_urls_that_are_none_are_refused(world: World, url: str) -> None:
     for field in ("endpoint", "externalEndpoint", "joinEndpoint"):
