@@ -191,7 +191,16 @@ def _same(new: Json, old: Json) -> bool:
     if (first.keys() ^ second.keys()) - {"resourceVersion"}:
         return False
     metadata = {**first, "resourceVersion": second.get("resourceVersion")}
+    if "managedFields" in first:
+        metadata["managedFields"] = _without_times(first["managedFields"])
+        old = {**old, "metadata": {**second, "managedFields": _without_times(second["managedFields"])}}
     return equal({**new, "metadata": metadata}, old)
+
+
+def _without_times(entries: Json) -> Json:
+    """managedFields whose times alone differ say the same (a manager that applies the same again, in other words: ``1000m`` for ``1``)."""
+    bare = ({key: value for key, value in entry.items() if key != "time"} for entry in entries)
+    return sorted(bare, key=lambda entry: [str(entry.get(key)) for key in ("manager", "operation", "apiVersion", "subresource")])
 
 
 def _strategic(subresource: str) -> str:
