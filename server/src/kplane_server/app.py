@@ -26,13 +26,14 @@ from kplane_server.controllers.manager import Controllers
 from kplane_server.http.frontdoor import FrontDoor
 from kplane_server.http.metrics import Metrics
 from kplane_server.http.transport import AddressInUse, Transport, bind
+from kplane_server.model.keys import ResourceId
 from kplane_server.process import datadir, pki
 from kplane_server.process.admin import ensure_admin_credential
 from kplane_server.process.datadir import DataDir, ServerState
 from kplane_server.process.failures import ProcessError
 from kplane_server.process.pki import ServerIdentity
 from kplane_server.settings import ListenSettings, Settings
-from kplane_server.storage.api import StorageUnavailable, UnknownFormat
+from kplane_server.storage.api import StorageUnavailable, UnknownFormat, VcpRecord
 from kplane_server.storage.sqlite import SqliteStore
 from kplane_server.vcp.bootstrap import BootstrapLayer
 from kplane_server.vcp.directory import Directory
@@ -118,7 +119,8 @@ class Server:
         )
         async with AsyncExitStack() as stack:
             self._catch_signals()
-            store = self._open_store(BootstrapLayer(plane))
+            layer = BootstrapLayer(plane)
+            store = self._open_store(layer)
             stack.push_async_callback(store.close)
             directory = Directory(store, plane, lambda one: default_chain(), admin_digest=credential.digest)
             controllers = Controllers(directory)
@@ -127,7 +129,7 @@ class Server:
             metrics.add_source("kplane_controller", "Of the controllers.", controllers.statistics)
             ping: dict[str, Callable[[], str | None]] = {"ping": lambda: None}
             alive = {**ping, "storage": store.healthy, "controllers": controllers.healthy}
-            ready = {**alive, **_bootstrap_checks(), "shutdown": lambda: self._why or None}
+            ready = {**alive, **_bootstrap_checks(layer, directory.root.record), "shutdown": lambda: self._why or None}
             door = FrontDoor(settings, directory, metrics, liveness=alive, readiness=ready)
             await controllers.start()
             stack.push_async_callback(controllers.stop)
@@ -243,13 +245,20 @@ def _advertised_address(listen: ListenSettings) -> str:
     return "127.0.0.1"
 
 
-def _bootstrap_checks() -> dict[str, Callable[[], str | None]]:
-    """The hooks that tools look for in ``/readyz?verbose``. The bootstrap layer does their work, so they are done when it is there."""
-    hooks = (
-        "start-system-namespaces-controller",
-        "bootstrap-controller",
-        "start-cluster-authentication-info-controller",
-        "start-legacy-token-tracking-controller",
-        "rbac/bootstrap-roles",
-    )
-    return {f"poststarthook/{hook}": lambda: None for hook in hooks}
+#: The hooks that tools look for in ``/readyz?verbose`` → an object of the bootstrap layer that shows the work of each as done.
+_HOOKS: Final = {
+    "start-system-namespaces-controller": ("namespaces", "", "kube-system"),
+    "bootstrap-controller": ("services", "default", "kubernetes"),
+    "start-cluster-authentication-info-controller": ("configmaps", "kube-system", "extension-apiserver-authentication"),
+    "start-legacy-token-tracking-controller": ("configmaps", "kube-system", "kube-apiserver-legacy-service-account-token-tracking"),
+    "rbac/bootstrap-roles": ("clusterroles.rbac.authorization.k8s.io", "", "cluster-admin"),
+}
+
+
+def _bootstrap_checks(layer: BootstrapLayer, root: VcpRecord) -> dict[str, Callable[[], str | None]]:
+    """Whether the layer gives a control plane what upstream's start-up hooks would make."""
+
+    def check(resource: str, namespace: str, name: str) -> Callable[[], str | None]:
+        return lambda: None if layer.get(root, ResourceId(resource), namespace, name) else f"{resource} {name} is not in the layer"
+
+    return {f"poststarthook/{hook}": check(*key) for hook, key in _HOOKS.items()}
