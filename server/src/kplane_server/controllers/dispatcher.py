@@ -18,6 +18,8 @@ log: Final = logging.getLogger("kplane.controllers")
 
 #: After a start, so many of the newest events are seen again: what a crash left unseen is among them.
 REPLAYED_EVENTS: Final = 5_000
+#: How long a resync waits for a queue that has enough (seconds).
+RESYNC_PAUSE: Final = 0.005
 #: Events handed out before other tasks of the loop get a turn.
 EVENT_BATCH: Final = 500
 
@@ -143,12 +145,10 @@ class Dispatcher:
 
     async def _look_at_everything(self) -> None:
         for controller, queue in self._members:
-            count = 0
             try:
                 async for key in controller.resync():
                     queue.add(key)
-                    count += 1
-                    if count % RESYNC_BATCH == 0:
-                        await asyncio.sleep(0)
+                    while queue.unsettled > RESYNC_BATCH:
+                        await asyncio.sleep(RESYNC_PAUSE)
             except Exception:
                 log.exception("%s: cannot look at everything", controller.name)

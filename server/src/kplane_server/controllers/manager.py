@@ -27,6 +27,7 @@ class Controllers:
     """What the composition root starts and stops."""
 
     def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
+        self._directory = directory
         self.dispatcher = Dispatcher(directory.store, controllers(directory, clock))
 
     async def start(self) -> None:
@@ -48,7 +49,8 @@ class Controllers:
 
     def statistics(self) -> dict[str, int]:
         """Figures for /metrics: ``<controller>.depth|reconciled|failures``."""
-        return self.dispatcher.statistics()
+        kept = {"retained": len(self._directory.retained()), "wiping": len(self._directory.wiping())}
+        return {**self.dispatcher.statistics(), **{f"controlplane.{state}": count for state, count in kept.items()}}
 
 
 def controllers(directory: Directory, clock: Callable[[], float] = time.time) -> list[Controller]:

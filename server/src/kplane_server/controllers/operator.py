@@ -9,12 +9,14 @@ So there is no half-made one; every other step compares what is there with what 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
 from kplane_server.controllers import credentials, documents
+from kplane_server.controllers.address import AddressNote
 from kplane_server.controllers.namespaces import NamespacePurger
 from kplane_server.controllers.provisioning import NAMESPACES, Draft, Provisioner, planned_record, ready_event, ready_status
 from kplane_server.controllers.quickstart import QuickStart
@@ -36,6 +38,10 @@ Document = dict[str, Any]
 WALK_PAGE: Final = 200
 #: How often the ends of tokens are looked at, at most and at least (seconds).
 SWEEP_BOUNDS: Final = (60.0, 6 * 3600.0)
+#: When they are looked at first after a start (seconds).
+FIRST_SWEEP: Final = 10.0
+#: How long to wait for ControlPlanes that do not have a new address of the server yet (seconds).
+ADDRESS_PAUSE: Final = 0.5
 #: How long changes of the list of retained control planes are gathered before it is written (seconds).
 RETAINED_PAUSE: Final = 1.0
 
@@ -61,6 +67,7 @@ class Wipe(NamedTuple):
 
 
 SWEEP: Final = ("sweep",)
+ADDRESS: Final = ("address",)
 RETAINED: Final = ("retained",)
 
 
@@ -79,6 +86,7 @@ class Operator:
         self._clock = clock
         self._provisioner = Provisioner(directory.store, directory.plane, clock)
         self._teardown = Teardown(directory, purger, clock)
+        self._address = AddressNote(directory.store, directory.plane)
         self._quick = QuickStart(directory.plane, clock)
         self._classes: dict[str, tuple[int, Document]] = {}
         self._queue: WorkQueue | None = None
@@ -135,11 +143,14 @@ class Operator:
 
     async def resync(self) -> AsyncIterator[Hashable]:
         self._mine.clear()
+        moved = self._address.differs()
         owned: set[str] = set()
         records = self._store.vcps(VcpState.ACTIVE)  # before the walk: whose ControlPlane it does not meet, has none
-        async for _, document in self._walk():
+        async for stored, document in self._walk():
             owned.add(contract.incarnation(document))
-            yield document["metadata"]["name"]
+            self._index(stored.key.name, ((document.get("spec") or {}).get("endpointRef") or {}).get("name") or "")
+            if moved or not is_settled(document):
+                yield stored.key.name
         for record in records:
             if record.id != ROOT_VCP_ID and record.uid not in owned:
                 yield Lost(record.name, record.name, record.uid)
@@ -147,7 +158,9 @@ class Operator:
             if record.uid not in owned:
                 yield Wipe(record.uid)
         yield RETAINED
-        yield SWEEP
+        if moved:
+            yield ADDRESS
+        self._enqueue(SWEEP, FIRST_SWEEP)
 
     async def _walk(self) -> AsyncIterator[tuple[Stored, Document]]:
         after: tuple[str, str] | None = None
@@ -158,6 +171,7 @@ class Operator:
             if not page.more:
                 return
             after = ("", page.items[-1].key.name)
+            await asyncio.sleep(0)
 
     # -- keys to work
 
@@ -176,6 +190,10 @@ class Operator:
             return await self._sweep()
         elif key == RETAINED:
             return await self._teardown.publish_retained()
+        elif key == ADDRESS:
+            if self._queue is not None and self._queue.unsettled > 1:
+                return ADDRESS_PAUSE  # not every ControlPlane has the new address yet
+            await self._address.note(timestamps.from_epoch(self._clock()))
         return None
 
     def _enqueue(self, key: Hashable, after: float = 0.0) -> None:
@@ -400,6 +418,20 @@ class Operator:
         if endpoint:
             self._endpoint_of[name] = endpoint
             self._by_endpoint.setdefault(endpoint, set()).add(name)
+
+
+def is_settled(document: Document) -> bool:
+    """Whether a ControlPlane needs no look at a start: it is as its last look left it, and that was well.
+
+    What happened since is among the events that are seen again; see ``dispatcher.REPLAYED_EVENTS``.
+    """
+    metadata, status = document["metadata"], document.get("status") or {}
+    ready = {c["type"] for c in status.get("conditions") or () if c.get("status") == "True"}
+    return (
+        "deletionTimestamp" not in metadata
+        and status.get("observedGeneration") == metadata.get("generation", 1)
+        and ready >= {"Accepted", "Programmed", "Ready"}
+    )
 
 
 _OBSERVERS: Final[dict[ResourceId, Callable[[Operator, Event], Iterable[Hashable]]]] = {

@@ -25,8 +25,10 @@ log: Final = logging.getLogger("kplane.controllers")
 #: The pause after a first failure, and the longest one, in seconds.
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 120.0
-#: How many keys a resync adds before it lets others work.
-RESYNC_BATCH: Final = 200
+#: How many keys of a resync may wait at a time.
+RESYNC_BATCH: Final = 100
+#: How long keys are worked off without letting the rest of the server have a turn (seconds).
+TURN: Final = 0.002
 
 
 class Controller(Protocol):
@@ -84,6 +86,11 @@ class WorkQueue:
         return not self._waiting and not self._working
 
     @property
+    def unsettled(self) -> int:
+        """How many keys wait, are being worked on, or failed and will be tried again."""
+        return len(self._waiting) + len(self._working) + len(self._tries)
+
+    @property
     def depth(self) -> int:
         """How many keys wait, for their turn or for a time."""
         return len(self._waiting) + len(self._due_at)
@@ -127,8 +134,13 @@ class WorkQueue:
 
     async def _work(self) -> None:
         try:
+            loop = asyncio.get_running_loop()
+            since = loop.time()
             while self._waiting:
                 await self._next()
+                if loop.time() - since > TURN:  # much of the work never has to wait for anything
+                    await asyncio.sleep(0)
+                    since = loop.time()
         finally:
             self._running -= 1  # here, not in a callback: the next add must know that this task takes no more
 

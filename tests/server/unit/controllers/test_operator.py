@@ -105,19 +105,46 @@ async def test_a_secret_that_is_deleted_or_damaged_is_made_again(world: World) -
 
 
 async def test_the_token_is_renewed_well_before_its_end_and_not_earlier(world: World) -> None:
+    from kplane_server.controllers.operator import SWEEP
+
     await world.control_plane("demo")
     first = token(world, "demo")
+    sweep = world.controllers.dispatcher.queue("controlplane").add
     world.clock.now += world.plane.admin_token_lifetime / 2
-    await world.restart()
+    sweep(SWEEP)
     await world.settle()
     assert token(world, "demo") == first
     world.clock.now += world.plane.admin_token_lifetime / 4
-    await world.restart()
+    sweep(SWEEP)
     await world.settle()
     assert token(world, "demo") != first
     assert owner(world, "demo").name.endswith("controlplane-admin")
 
 
+@pytest.fixture
+def no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if so much had happened before the stop that the events of a test are not among those seen again."""
+    monkeypatch.setattr("kplane_server.controllers.dispatcher.REPLAYED_EVENTS", 0)
+
+
+@pytest.mark.usefixtures("no_replay")
+async def test_a_start_looks_only_at_what_is_not_settled(world: World) -> None:
+    for name in ("a", "b"):
+        await world.control_plane(name)
+    await world.control_plane("waiting", {"endpointRef": {"name": "absent"}})
+    await world.settle(lambda: world.get("ConfigMap", "kplane-operator", "kplane-system"))
+    await world.stop()
+    await world.merge("ControlPlane", "b", {"spec": {"deletionPolicy": "Destroy"}})
+    await world.restart()
+    await world.settle()
+    looked_at = world.controllers.statistics()["controlplane.reconciled"]
+    assert looked_at == 3  # b, waiting, and the list of those retained
+    await endpoint(world, "absent", endpoint="https://edge.example")
+    assert world.condition("ControlPlane", "waiting", "Ready")[0] == "True"
+    assert world.read("ControlPlane", "b")["status"]["observedGeneration"] == 2
+
+
+@pytest.mark.usefixtures("no_replay")
 async def test_a_new_address_of_the_server_reaches_endpoint_status_and_kubeconfig(world: World) -> None:
     await world.control_plane("demo")
     old = token(world, "demo")

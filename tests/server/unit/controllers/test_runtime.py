@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Hashable, Iterable
 
 import pytest
@@ -45,8 +46,9 @@ async def test_a_key_is_worked_on_by_one_task_and_again_if_it_was_added_meanwhil
         queue.add("a")
     await idle(queue)
     assert sorted(map(str, runs)) == ["a", "a", "b"]
-    await asyncio.sleep(0)
-    assert not queue._tasks
+    async with asyncio.timeout(5):
+        while queue._tasks:
+            await asyncio.sleep(0)
 
 
 async def test_no_more_tasks_than_allowed() -> None:
@@ -84,6 +86,21 @@ async def test_a_failure_is_tried_again(error: Exception) -> None:
     await idle(queue)
     assert tries == 3
     assert queue._tries == {}
+
+
+async def test_work_that_never_waits_lets_others_have_a_turn() -> None:
+    async def work(key: Hashable) -> None:
+        time.sleep(runtime.TURN)  # noqa: ASYNC251 - that is the point
+
+    queue = WorkQueue("q", work, 1)
+    for key in range(20):
+        queue.add(key)
+    turns = 0
+    async with asyncio.timeout(5):
+        while not queue.idle:
+            await asyncio.sleep(0)
+            turns += 1
+    assert turns > 5
 
 
 async def test_work_on_a_control_plane_that_is_gone_is_dropped() -> None:
