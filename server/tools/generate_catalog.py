@@ -16,6 +16,12 @@ STORED_AS = {("events.k8s.io", "v1", "events"): ["", "v1"], ("autoscaling", "v1"
 #: Where versions, or groups, share their objects under an id other than their own.
 STORAGE_IDS = {("events.k8s.io", "events"): "events"}
 
+#: Texts of warnings, as the release answers with them (pkg/apis/*/v1/zz_generated.prerelease-lifecycle.go and the core's lifecycle).
+DEPRECATIONS = {
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+
 
 def kind_of(row: dict[str, Any], group: str, version: str) -> list[str]:
     return [row.get("group", group) if "version" in row else group, row.get("version", version), row["kind"]]
@@ -41,6 +47,8 @@ def resources(document: dict[str, Any], group: str, version: str) -> list[dict[s
             entry["storedAs"] = stored_as
         if storage_id := STORAGE_IDS.get((group, name)):
             entry["storageId"] = storage_id
+        if deprecation := DEPRECATIONS.get((group, version, name)):
+            entry["deprecation"] = deprecation
         rows[name] = entry
     return list(rows.values())
 

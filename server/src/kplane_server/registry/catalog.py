@@ -97,6 +97,7 @@ def _row(group: str, version: str, entry: Json) -> ResourceInfo:
         subresources=MappingProxyType(subresources),
         list_kind=entry["kind"] + "List",
         stored=entry.get("stored", True),
+        deprecation=entry.get("deprecation", ""),
     )
 
 

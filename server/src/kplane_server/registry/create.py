@@ -51,8 +51,8 @@ async def create(
         raise MethodNotAllowed(f'create is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
     if isinstance(info, CustomResourceInfo):
         _check_definition(registry, info)
-        if info.deprecation:
-            ctx.warn(info.deprecation)
+    if info.deprecation:
+        ctx.warn(info.deprecation)
     check_type(info, body)
     check_namespace(info, body, namespace)
     metadata = body["metadata"]

@@ -43,7 +43,6 @@ class CustomResourceInfo(ResourceInfo):
     selectable: tuple[str, ...] = ()
     schema_text: bytes = b"{}"
     terminating: bool = False
-    deprecation: str = ""
     strategy: Strategy = field(default_factory=Strategy)
     prefix: bytes = b""
     by_webhook: bool = False

@@ -39,6 +39,7 @@ class ResourceInfo:
 
     storage_id: where its objects live; versions of a resource (and events of both groups) share one.
     storage_version: the apiVersion of the stored bytes; when it equals this row's version, a read does no JSON work.
+    deprecation: the text of a ``Warning`` header on every answer; empty for none.
     stored: false for create-only resources such as reviews, which are answered and never kept.
     """
 
@@ -58,6 +59,7 @@ class ResourceInfo:
     list_kind: str = ""
     builtin: bool = True
     stored: bool = True
+    deprecation: str = ""
 
     @property
     def group_version(self) -> GroupVersion:

@@ -18,7 +18,8 @@ from kplane_server.model import timestamps
 from kplane_server.model.errors import Json
 from kplane_server.model.jsonpath import JsonPath, compile_path
 from kplane_server.registry.catalog import DATA
-from kplane_server.registry.printers import PRINTERS, Printer, age, name
+from kplane_server.registry.printers import PRINTERS
+from kplane_server.registry.printing import Printer, age, name
 from kplane_server.registry.printing_pods import pod_conditions
 from kplane_server.registry.resource import Column, ResourceInfo
 

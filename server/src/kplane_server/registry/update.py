@@ -25,7 +25,6 @@ from kplane_server.model.metadata import metadata_update_causes
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.create import create
-from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.documents import accept, check_types, complete, own_updated, shape_causes
 from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, dedup_owner_references, reject
 from kplane_server.registry.kinds import strategy_of
@@ -80,7 +79,7 @@ async def change(
 
     owned: the transform has set ``managedFields`` itself (server-side apply).
     """
-    if isinstance(info, CustomResourceInfo) and info.deprecation:
+    if info.deprecation:
         ctx.warn(info.deprecation)
     key = registry.key(info, namespace, name)
     last: Exception | None = None

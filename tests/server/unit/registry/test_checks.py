@@ -433,8 +433,8 @@ CHANGES: list[tuple[str, str, Document, str, Any, str, str]] = [
         {"spec": {"clusterIP": "10.96.0.9", "ports": [{"port": 1}]}},
         "spec.clusterIP",
         "10.96.0.8",
-        "spec.clusterIPs",
-        "first value must match",
+        "spec.clusterIPs[0]",
+        "may not change once set",
     ),
     (
         "rbac.authorization.k8s.io/v1",

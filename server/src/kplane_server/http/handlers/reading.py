@@ -14,7 +14,6 @@ from kplane_server.http.call import Answer, ResourceCall
 from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS, PLAIN
 from kplane_server.http.response import Headers, warning_headers
 from kplane_server.http.views import list_response, object_response
-from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.options import parse_get_options, parse_list_options
 
 #: Longer lists that must be parsed (tables and the like) are made in a thread, so that others need not wait; kubectl asks for 500.
@@ -64,8 +63,5 @@ async def _list_settled(call: ResourceCall, revision: int) -> Answer:
 
 
 def _deprecation(call: ResourceCall) -> Headers:
-    """What the definition of a custom resource says about a deprecated version, on reads too."""
-    info = call.info
-    if isinstance(info, CustomResourceInfo) and info.deprecation:
-        return warning_headers([info.deprecation])
-    return []
+    """What a resource says about its own deprecation, on reads too."""
+    return warning_headers([call.info.deprecation]) if call.info.deprecation else []

@@ -139,7 +139,7 @@ BOUNDS: Final[dict[str, dict[str, Bounds]]] = {
     "core.v1.GRPCAction": {"port": PORT},
     "core.v1.KeyToPath": {"mode": (0, 0o777)},
     "core.v1.PodSecurityContext": {"runAsUser": NOT_NEGATIVE, "runAsGroup": NOT_NEGATIVE, "fsGroup": NOT_NEGATIVE},
-    "core.v1.PodSpec": {"activeDeadlineSeconds": (1, MAX_INT32), "terminationGracePeriodSeconds": NOT_NEGATIVE},
+    "core.v1.PodSpec": {"activeDeadlineSeconds": (1, MAX_INT32)},
     "core.v1.PreferredSchedulingTerm": {"weight": (1, 100)},
     "core.v1.Probe": {
         "initialDelaySeconds": NOT_NEGATIVE,

@@ -127,9 +127,6 @@ def pod_spec(obj: Object, path: str) -> Iterator[Cause]:
     if obj.get("hostNetwork") is not True:
         yield from _host_ports(obj, path)
     yield from metadata.label_causes(obj.get("nodeSelector"), join(path, "nodeSelector"))
-    for index, reference in enumerate(objects(obj, "imagePullSecrets")):
-        if not reference.get("name"):
-            yield field_required(f"{join(path, 'imagePullSecrets')}[{index}].name")
     if obj.get("dnsPolicy") == "None" and not section(obj, "dnsConfig").get("nameservers"):
         why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
         yield field_required(join(path, "dnsConfig", "nameservers"), why)

@@ -15,6 +15,7 @@ from kplane_server.registry.strategies.check_functions import CHECKER
 from kplane_server.registry.strategies.default_functions import DEFAULTS
 from kplane_server.registry.strategies.rows import ROWS
 from kplane_server.registry.strategies.selectable import fields_hook
+from kplane_server.registry.strategies.warnings import warnings_of
 
 
 def type_name(group: str, version: str, kind: str) -> str:
@@ -48,8 +49,11 @@ def _strategy(group: str, version: str, resource: str, kind: str, storage_group:
         causes = CHECKER.causes(name, new)
         return causes + own_update(new, old, ctx) if own_update is not None else causes
 
-    validators: dict[str, Any] = {"defaulter": default, "create_validator": create, "update_validator": update}
-    return Strategy(namespaced=namespaced, has_status=has_status, **validators, **row)
+    def warn(new: Document, old: Document | None) -> list[str]:
+        return warnings_of(name, new, old)
+
+    hooks: dict[str, Any] = {"defaulter": default, "create_validator": create, "update_validator": update, "warning_hook": warn}
+    return Strategy(namespaced=namespaced, has_status=has_status, **hooks, **row)
 
 
 def strategy_for(info: ResourceInfo) -> Strategy:

@@ -13,7 +13,6 @@ from kplane_server.model.errors import Json
 from kplane_server.registry.strategies.base import Document, StrategyContext
 
 NAMESPACE_FINALIZER: Final = "kubernetes"
-PVC_PROTECTION: Final = "kubernetes.io/pvc-protection"
 
 _DEFAULT_GRACE_SECONDS: Final = 30
 
@@ -28,6 +27,8 @@ def _object(parent: Document, field: str) -> Document:
 
 # -- namespaces ----------------------------------------------------------------------------------------------------------------------
 def namespace_create(obj: Document, ctx: StrategyContext) -> None:
+    metadata = _object(obj, "metadata")
+    _object(metadata, "labels")["kubernetes.io/metadata.name"] = metadata.get("name", "")  # known now, also for generateName
     spec = _object(obj, "spec")
     finalizers = spec.get("finalizers")
     kept = [name for name in finalizers if isinstance(name, str)] if isinstance(finalizers, list) else []

@@ -39,8 +39,8 @@ def service_update(new: Document, old: Document, ctx: StrategyContext) -> None:
     if ctx.subresource:
         return
     spec, before = _spec(new), old.get("spec") or {}
-    if spec.get("clusterIP") == before.get("clusterIP") and spec.get("clusterIPs") is None:
-        spec.pop("clusterIPs", None)
+    if spec.get("clusterIP") != before.get("clusterIP") and spec.get("clusterIPs") == before.get("clusterIPs"):
+        spec.pop("clusterIPs", None)  # whoever changes the old field alone means both
     if spec.get("type") != "ExternalName" and before.get("type") != "ExternalName":
         _keep_addresses(spec, before)
     _drop_what_the_type_left_behind(spec, before)
