@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,34 +69,50 @@ def _latency(outcome: load.Outcome, share: float) -> float:
     return outcome.percentile(share) * 1e3
 
 
-class _Making:
-    """One connection's work: create a VCP, then ask until it is Ready; a latency is the sum of both."""
+async def _creating(host: str, port: int, tls: ssl.SSLContext, token: str, base: str, at_once: int, count: int) -> load.Outcome:
+    """Create VCPs; a latency is from sending the POST until a watch shows the VCP Ready."""
+    outcome = load.Outcome()
+    path = f"{base}{GROUP}/controlplanes"
+    ready: dict[str, asyncio.Event] = {}
 
-    def __init__(self, base: str, numbers: Iterator[int]) -> None:
-        self.base, self.numbers = f"{base}{GROUP}/controlplanes", numbers
+    async def follow() -> None:
+        session = await load.Session.open(host, port, tls, token)
+        async for line in session.watch(f"{path}?watch=1&resourceVersion=0"):
+            event = json.loads(line)["object"]
+            conditions = event.get("status", {}).get("conditions", [])
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                ready.setdefault(event["metadata"]["name"], asyncio.Event()).set()
 
-    def next(self) -> tuple[str, str, bytes] | None:
-        number = next(self.numbers, None)
-        if number is None:
-            return None
-        self.name = f"vcp-{number}"
-        body = {
-            "apiVersion": "controlplane.kplane.dev/v1alpha1",
-            "kind": "ControlPlane",
-            "metadata": {"name": self.name},
-            "spec": {"classRef": {"name": "starter"}, "deletionPolicy": "Destroy"},
-        }
-        return "POST", self.base, json.dumps(body).encode()
+    async def work(numbers: Iterator[int]) -> None:
+        session = await load.Session.open(host, port, tls, token)
+        for number in numbers:
+            name = f"vcp-{number}"
+            spec = {"classRef": {"name": "starter"}, "deletionPolicy": "Destroy"}
+            body = {"apiVersion": "controlplane.kplane.dev/v1alpha1", "kind": "ControlPlane", "metadata": {"name": name}, "spec": spec}
+            came = ready.setdefault(name, asyncio.Event())
+            sent = time.perf_counter()
+            code, answer = await session.request("POST", path, json.dumps(body).encode())
+            outcome.codes[code] = outcome.codes.get(code, 0) + 1
+            if code >= 400:
+                outcome.sample = answer
+                continue
+            await came.wait()
+            outcome.latencies.append(time.perf_counter() - sent)
+            del ready[name]
+        session.close()
 
-    def again(self) -> tuple[str, str, bytes]:
-        return "GET", f"{self.base}/{self.name}", b""
+    follower = asyncio.create_task(follow())
+    await asyncio.sleep(0.5)
+    started = time.perf_counter()
+    numbers = iter(range(count))
+    await asyncio.gather(*(work(numbers) for _ in range(at_once)))
+    outcome.seconds = time.perf_counter() - started
+    follower.cancel()
+    return outcome
 
 
 def _create(root: Client, at_once: int, count: int) -> load.Outcome:
-    host, port, tls, token, base = endpoint(root)
-    numbers = iter(range(count))
-    workers = [_Making(base, numbers) for _ in range(at_once)]
-    return uvloop.run(load.run_until_ready(host, port, tls, token, workers))
+    return uvloop.run(_creating(*endpoint(root), at_once, count))
 
 
 def _settle(server: Server, seconds: float) -> None:

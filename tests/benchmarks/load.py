@@ -9,12 +9,11 @@ It shares the machine with the server, so it is a bare protocol: what it costs i
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import cast
 
 #: Makes the next request of a connection (method, path, body), or None when there is nothing more to send.
 Source = Callable[[], tuple[str, str, bytes] | None]
@@ -121,42 +120,36 @@ def for_seconds(seconds: float, make: Callable[[], tuple[str, str, bytes]]) -> S
     return lambda: make() if time.perf_counter() < end else None
 
 
-class Making(Protocol):
-    """Two-step work of one connection: something is created, then asked for until it is Ready."""
+class Session:
+    """One keep-alive connection for code that waits between its requests."""
 
-    def next(self) -> tuple[str, str, bytes] | None: ...
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str) -> None:
+        self.reader, self.writer, self.head = reader, writer, head
 
-    def again(self) -> tuple[str, str, bytes]: ...
+    @classmethod
+    async def open(cls, host: str, port: int, tls: ssl.SSLContext, token: str) -> Session:
+        reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=1 << 24)
+        return cls(reader, writer, f"host: {host}:{port}\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n")
 
+    async def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """The code and body of an answer."""
+        length = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n" if body else ""
+        self.writer.write(f"{method} {path} HTTP/1.1\r\n{self.head}{length}\r\n".encode() + body)
+        head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+        at = head.find(b"content-length:")
+        size = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        return int(head[9:12]), await self.reader.readexactly(size)
 
-class _ReadyConnection(_Connection):
-    """Counts one latency for each thing made: from its creation until an answer shows it Ready."""
+    async def watch(self, path: str) -> AsyncIterator[bytes]:
+        """The lines of a watch: chunks taken apart."""
+        self.writer.write(f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode())
+        await self.reader.readuntil(b"\r\n\r\n")
+        rest = b""
+        while size := int(await self.reader.readline(), 16):
+            rest += (await self.reader.readexactly(size + 2))[:-2]
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                yield line
 
-    def __init__(self, work: Making, head: bytes, outcome: Outcome, done: asyncio.Future[None]) -> None:
-        super().__init__(work.next, head, outcome, done)
-        self.work = work
-        self.began = 0.0
-
-    def answered(self, code: int, body: bytes) -> None:
-        outcome = self.outcome
-        if code >= 400:
-            outcome.codes[code] = outcome.codes.get(code, 0) + 1
-            outcome.sample = outcome.sample or body
-        elif self.source == self.work.next:
-            self.began = self.sent_at
-        if code < 400 and not _is_ready(body):
-            self.source = self.work.again
-        else:
-            outcome.latencies.append(time.perf_counter() - self.began)
-            self.source = self.work.next
-        self.send()
-
-
-def _is_ready(body: bytes) -> bool:
-    status = json.loads(body).get("status", {})
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
-
-
-async def run_until_ready(host: str, port: int, tls: ssl.SSLContext, token: str, works: Sequence[Making]) -> Outcome:
-    """Drive one connection for each work until all are exhausted."""
-    return await _drive(host, port, tls, token, [lambda h, o, d, w=w: _ReadyConnection(w, h, o, d) for w in works])  # type: ignore[misc]
+    def close(self) -> None:
+        self.writer.close()
