@@ -14,7 +14,7 @@ from kplane_server.controllers.customresources import CustomResourceCleaner
 from kplane_server.controllers.dispatcher import Dispatcher
 from kplane_server.controllers.eventexpiry import EventExpirer
 from kplane_server.controllers.garbage import GarbageCollector
-from kplane_server.controllers.namespaces import NamespaceController, NamespacePurger
+from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.operator import Operator
 from kplane_server.controllers.registration import RegistrationController
 from kplane_server.controllers.rootca import RootCaController
@@ -55,12 +55,12 @@ class Controllers:
 
 def controllers(directory: Directory, clock: Callable[[], float] = time.time) -> list[Controller]:
     """One of each."""
-    purger = NamespacePurger(directory.store, clock)
+    namespaces = NamespaceController(directory, clock)
     return [
-        Operator(directory, purger, clock),
+        Operator(directory, namespaces, clock),
         ConfigurationController(directory, clock),
         RegistrationController(directory, clock),
-        NamespaceController(directory, purger, clock),
+        namespaces,
         CustomResourceCleaner(directory),
         ServiceAccountController(directory, clock),
         RootCaController(directory, clock),

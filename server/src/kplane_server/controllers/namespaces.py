@@ -134,10 +134,10 @@ class NamespaceController:
     resources: frozenset[ResourceId] | None = frozenset({NAMESPACES})
     concurrency = 16
 
-    def __init__(self, directory: Directory, purger: NamespacePurger, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
         self._store = directory.store
-        self._purger = purger
+        self.purger = NamespacePurger(directory.store, clock)
         self._clock = clock
 
     def attach(self, queue: WorkQueue) -> None:
@@ -165,23 +165,27 @@ class NamespaceController:
             return None
         if KUBERNETES_FINALIZER not in ((document.get("spec") or {}).get("finalizers") or ()):
             return None  # others hold it
-        removals = self._purger.removals(vcp, stored)
+        return await self.drive(control_plane, stored)
+
+    async def drive(self, control_plane: ControlPlane, stored: Stored) -> float | None:
+        """Bring the deletion of a marked namespace forward, to its end if nothing holds it."""
+        removals = self.purger.removals(control_plane.record.id, stored)
         if removals is not None:
-            await self._purger.remove(stored.key, removals)
+            await self.purger.remove(stored.key, removals)
             return None
-        failures = await self._empty(control_plane, name)
-        return await self._conclude(control_plane, name, failures)
+        failures = await self._empty(control_plane, stored.key.name)
+        return await self._conclude(control_plane, stored.key.name, failures)
 
     def _operators(self, document: Document, vcp: VcpId) -> bool:
-        """Whether the operator is about to remove this namespace together with its ControlPlane."""
+        """Whether the operator removes this namespace together with its ControlPlane."""
         owner = (document["metadata"].get("labels") or {}).get(contract.NAME_LABEL)
-        if vcp != ROOT_VCP_ID or not owner:
+        if vcp != ROOT_VCP_ID or not owner or document["metadata"]["name"] != contract.management_namespace(owner):
             return False
         stored = self._store.get(contract.root_key(contract.CONTROL_PLANES, owner))
-        if stored is None or "deletionTimestamp" not in codec.decode(stored.value)["metadata"]:
+        if stored is None or b'"deletionTimestamp":"' not in stored.value:
             return False
-        namespace = self._store.get(contract.root_key(NAMESPACES, document["metadata"]["name"]))
-        return namespace is not None and self._purger.removals(vcp, namespace) is not None
+        metadata = codec.decode(stored.value)["metadata"]
+        return "deletionTimestamp" in metadata and contract.FINALIZER in (metadata.get("finalizers") or ())
 
     async def _empty(self, control_plane: ControlPlane, name: str) -> list[str]:
         """Delete what is there. The answer: what failed."""
@@ -247,7 +251,7 @@ class NamespaceController:
             if held:
                 await self._store.commit([documents.change(stored, document)])
             else:
-                await self._purger.remove(stored.key, [documents.removal(stored, document)])
+                await self.purger.remove(stored.key, [documents.removal(stored, document)])
             return None
         now = timestamps.from_epoch(self._clock())
         conditions = _conditions(remaining, failures)

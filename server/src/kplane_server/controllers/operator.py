@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from kplane_server.controllers import credentials, documents
 from kplane_server.controllers.address import AddressNote
-from kplane_server.controllers.namespaces import NamespacePurger
+from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.provisioning import NAMESPACES, Draft, Provisioner, planned_record, ready_event, ready_status
 from kplane_server.controllers.quickstart import QuickStart
 from kplane_server.controllers.resolution import Endpoints, Refusal, Terms, terms
@@ -80,12 +80,12 @@ class Operator:
     )
     concurrency = 64
 
-    def __init__(self, directory: Directory, purger: NamespacePurger, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Directory, namespaces: NamespaceController, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
         self._store = directory.store
         self._clock = clock
         self._provisioner = Provisioner(directory.store, directory.plane, clock)
-        self._teardown = Teardown(directory, purger, clock)
+        self._teardown = Teardown(directory, namespaces, clock)
         self._address = AddressNote(directory.store, directory.plane)
         self._quick = QuickStart(directory.plane, clock)
         self._classes: dict[str, tuple[int, Document]] = {}
@@ -116,10 +116,15 @@ class Operator:
     def _control_plane_changed(self, event: Event) -> Iterable[Hashable]:
         if event.type is not EventType.DELETED:
             return (event.key.name,)
+        name = event.key.name
+        self._index(name, "")
+        if name in self._teardown.finished:
+            self._teardown.finished.discard(name)
+            if not self._blocked:
+                return ()
         document = codec.decode(event.value)
         path = contract.cluster_path(document)
-        self._index(event.key.name, "")
-        return (*self._blocked.pop(path, ()), Lost(event.key.name, path, contract.incarnation(document)))
+        return (*self._blocked.pop(path, ()), Lost(name, path, contract.incarnation(document)))
 
     def _class_changed(self, event: Event) -> Iterable[Hashable]:
         return (ClassChanged(event.key.name),)

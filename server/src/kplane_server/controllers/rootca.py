@@ -46,7 +46,9 @@ class RootCaController:
         if key.resource == NAMESPACES:
             made = event.type is EventType.ADDED and self._store.get(ObjectKey(key.vcp, CONFIG_MAPS, key.name, NAME)) is None
             return ((key.vcp, key.name),) if made else ()
-        return ((key.vcp, key.namespace),) if key.name == NAME and event.type is not EventType.ADDED else ()
+        if key.name != NAME or event.type is EventType.ADDED or self._store.get(ObjectKey(key.vcp, NAMESPACES, "", key.namespace)) is None:
+            return ()  # in the last case it went with its namespace
+        return ((key.vcp, key.namespace),)
 
     async def resync(self) -> AsyncIterator[Hashable]:
         return

@@ -68,7 +68,9 @@ class ServiceAccountController:
     def observe(self, event: Event) -> Iterable[Hashable]:
         vcp, resource, namespace, name = event.key
         if resource == SERVICE_ACCOUNTS:
-            return () if event.type is EventType.MODIFIED else (Account(vcp, namespace, name),)
+            if event.type is EventType.MODIFIED or self._store.get(ObjectKey(vcp, NAMESPACES, "", namespace)) is None:
+                return ()  # in the second case it went with its namespace
+            return (Account(vcp, namespace, name),)
         if resource == NAMESPACES:
             made = event.type is EventType.ADDED and self._store.get(ObjectKey(vcp, SERVICE_ACCOUNTS, name, DEFAULT)) is None
             return (Account(vcp, name, DEFAULT),) if made else ()

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from kplane_server.controllers import documents
-from kplane_server.controllers.namespaces import NamespacePurger
+from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.provisioning import CONFIG_MAPS, NAMESPACES, owned_endpoint
 from kplane_server.controllers.resolution import DESTROY, deletion_policy
 from kplane_server.model import timestamps
@@ -38,11 +38,14 @@ HELD_PAUSE: Final = 1.0
 class Teardown:
     """The second half of the life of a control plane."""
 
-    def __init__(self, directory: Directory, purger: NamespacePurger, clock: Callable[[], float]) -> None:
+    def __init__(self, directory: Directory, namespaces: NamespaceController, clock: Callable[[], float]) -> None:
         self._directory = directory
         self._store = directory.store
-        self._purger = purger
+        self._namespaces = namespaces
+        self._purger = namespaces.purger
         self._clock = clock
+        #: ControlPlanes whose removal is our own: their event needs no look.
+        self.finished: set[str] = set()
         #: Set when the list of retained control planes has to be published again.
         self.retained_changed = False
 
@@ -58,8 +61,8 @@ class Teardown:
             if again is None:
                 return None
             stored, document = again, codec.decode(again.value)
-        await self.wipe(uid)
-        return await self._clear(stored, document)
+        wiped = await self.wipe(uid)
+        return await self._clear(stored, document, quiet=wiped)
 
     async def lost(self, name: str, path: str, uid: str) -> float | None:
         """A ControlPlane went without us: keep its data, and take its namespace away."""
@@ -74,11 +77,13 @@ class Teardown:
         await self.wipe(uid)
         return None  # the namespace controller empties the namespace, the garbage collector takes the endpoint
 
-    async def wipe(self, uid: str) -> None:
-        """Take away the data of an incarnation that is to be destroyed."""
+    async def wipe(self, uid: str) -> bool:
+        """Take away the data of an incarnation that is to be destroyed. Whether there was one."""
         resting = self._directory.resting(uid)
-        if resting is not None and resting.state is VcpState.WIPING:
-            await self._directory.wipe(resting.id)
+        if resting is None or resting.state is not VcpState.WIPING:
+            return False
+        await self._directory.wipe(resting.id)
+        return True
 
     async def publish_retained(self) -> float | None:
         """Write the ConfigMap that lists what is retained, if it is not so already."""
@@ -119,8 +124,11 @@ class Teardown:
             await self._directory.retain(record.id, mutations)
             self.retained_changed = True
 
-    async def _clear(self, stored: Stored, document: Document) -> float | None:
-        """Remove what belonged to the control plane in root, and let go of the ControlPlane."""
+    async def _clear(self, stored: Stored, document: Document, *, quiet: bool) -> float | None:
+        """Remove what belonged to the control plane in root, and let go of the ControlPlane.
+
+        quiet: something was written since the namespace was marked, so no write is on its way into it any more.
+        """
         mutations: list[Mutation] = []
         namespace = self._namespace(document["metadata"]["name"])
         if namespace is not None:
@@ -129,7 +137,8 @@ class Teardown:
                 return 0.0
             removals = self._purger.removals(ROOT_VCP_ID, namespace)
             if removals is None:
-                return HELD_PAUSE  # the namespace controller works on it
+                await self._namespaces.drive(self._directory.root, namespace)
+                return HELD_PAUSE
             mutations.extend(removals)
         endpoint = owned_endpoint(self._store, document)
         if endpoint is not None and not codec.decode(endpoint.value)["metadata"].get("finalizers"):
@@ -142,7 +151,8 @@ class Teardown:
         else:
             del changed["metadata"]["finalizers"]
             mutations.append(documents.removal(stored, changed))
-        if namespace is not None:
+            self.finished.add(stored.key.name)
+        if namespace is not None and not quiet:
             await self._purger.remove(namespace.key, mutations)
         else:
             await self._store.commit(mutations)

@@ -31,6 +31,10 @@ WITH RECURSIVE found (resource) AS (
 SELECT resource FROM found WHERE resource IS NOT NULL
 """
 
+_IN_NAMESPACE: Final = """ AND EXISTS (
+  SELECT 1 FROM objects WHERE vcp = ?1 AND resource = found.resource AND namespace = ?2 AND value IS NOT NULL
+)"""
+
 
 class Counts:
     """Counts of committed objects by scope."""
@@ -62,9 +66,20 @@ class Counts:
 
     def resources(self, vcp: VcpId, namespace: str | None, record: VcpRecord) -> list[ResourceId]:
         """The resources that have objects in a VCP, or in one namespace of it."""
+        if namespace is not None:
+            return self._resources_of_namespace(vcp, namespace, record)
         found = {ResourceId(row[0]) for row in self._reader.execute(_RESOURCES, (vcp,))}
         found.update(self._overlay.layer(record).resources(record))
-        return sorted(resource for resource in found if self.of(Scope(vcp, resource, namespace), record) > 0)
+        return sorted(resource for resource in found if self.of(Scope(vcp, resource, None), record) > 0)
+
+    def _resources_of_namespace(self, vcp: VcpId, namespace: str, record: VcpRecord) -> list[ResourceId]:
+        """The same for one namespace, whose counts nobody will ask for again: it is asked when the namespace goes."""
+        found = {ResourceId(row[0]) for row in self._reader.execute(_RESOURCES + _IN_NAMESPACE, (vcp, namespace))}
+        for resource in self._overlay.layer(record).resources(record):
+            scope = Scope(vcp, resource, namespace)
+            if resource not in found and any(not self._has_row(scope, *position) for position in self._overlay.names(record, scope)):
+                found.add(resource)
+        return sorted(found)
 
     def _count(self, scope: Scope, record: VcpRecord) -> int:
         where, values = "vcp = ? AND resource = ?", [scope.vcp, scope.resource]
