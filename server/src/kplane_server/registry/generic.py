@@ -9,32 +9,42 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from kplane_server.model import timestamps
-from kplane_server.model.errors import BadRequest, Cause, InternalError, Json, NotFound, ServiceUnavailable, invalid, not_found
+from kplane_server.model.errors import BadRequest, Cause, InternalError, Json, NotFound, ServiceUnavailable, conflict, invalid, not_found
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope
 from kplane_server.model.resources import GroupVersion
 from kplane_server.registry import codec, conversion
-from kplane_server.registry.attributes import Admission, Attributes, Operation
+from kplane_server.registry.attributes import Admission, Attributes, Operation, Reservation
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Companion, Document, StrategyContext
 from kplane_server.registry.table import ResourceTable
-from kplane_server.storage.api import ABSENT, Mutation, StorageFull, StorageUnavailable, Store, Stored, UnknownVcp, VcpRecord
+from kplane_server.storage.api import ABSENT, Mutation, RevisionMismatch, StorageFull, StorageUnavailable, Store, Stored, UnknownVcp, VcpRecord
 
 #: How often a write without a resourceVersion is tried again when another one came first.
 WRITE_ATTEMPTS: Final = 16
 #: How long a write waits for another write of the same object before it goes ahead and lets the store decide, in seconds.
 LOCK_PATIENCE: Final = 0.5
+#: The same for writes that take from one quota: its holder waits for nothing but the store.
+RESERVATION_PATIENCE: Final = 10.0
+
+CHANGING: Final = "the object has been modified; please apply your changes to the latest version and try again"
 
 _SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH: Final = 5
 _GENERATED_NAME_MAX_LENGTH: Final = 63
 
 Clock = Callable[[], float]
+
+#: Commits a new object (document, change) in one go with what comes into being through it, and says how it is stored.
+#: None: it is an object like others. A controller may leave one with the registry for a resource of its own.
+Birth = Callable[[Json, Mutation], Awaitable[Stored] | None]
+
+T = TypeVar("T")
 
 
 class StoreLookup:
@@ -61,6 +71,12 @@ class StoreLookup:
         page = self._registry.store.page(Scope(self._registry.vcp.id, resource, namespace))
         return (codec.decode(item.value) for item in page.items if named is None or named(item.key.name))
 
+    def count(self, resource: ResourceId, namespace: str | None = None) -> int:
+        return self._registry.store.count(Scope(self._registry.vcp.id, resource, namespace))
+
+    def changed(self, resource: ResourceId) -> int:
+        return self._registry.store.changed(self._registry.vcp.id, resource)
+
 
 class KeyLocks:
     """One read-modify-write at a time for each object, so that writers queue instead of losing races to each other.
@@ -75,7 +91,7 @@ class KeyLocks:
         self._locks: dict[ObjectKey, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager
-    async def hold(self, key: ObjectKey) -> AsyncIterator[None]:
+    async def hold(self, key: ObjectKey, patience: float = LOCK_PATIENCE) -> AsyncIterator[None]:
         lock, users = self._locks.get(key) or (asyncio.Lock(), 0)
         self._locks[key] = (lock, users + 1)
         held = False
@@ -84,7 +100,7 @@ class KeyLocks:
                 held = await lock.acquire()
             else:
                 try:
-                    async with asyncio.timeout(LOCK_PATIENCE):
+                    async with asyncio.timeout(patience):
                         held = await lock.acquire()
                 except TimeoutError:
                     held = False
@@ -102,7 +118,7 @@ class KeyLocks:
 class Registry:
     """The state behind the verbs of one control plane. It holds no objects: an idle one costs only itself."""
 
-    __slots__ = ("_second", "_stamp", "admission", "clock", "locks", "lookup", "resources", "store", "vcp")
+    __slots__ = ("_second", "_stamp", "admission", "births", "clock", "locks", "lookup", "resources", "store", "vcp")
 
     def __init__(self, vcp: VcpRecord, store: Store, resources: ResourceTable, admission: Admission, clock: Clock = time.time) -> None:
         self.vcp = vcp
@@ -111,6 +127,7 @@ class Registry:
         self.admission = admission
         self.clock = clock
         self.locks = KeyLocks()
+        self.births: dict[ResourceId, Birth] = {}
         self.lookup = StoreLookup(self)
         self._second = -1
         self._stamp = ""
@@ -193,14 +210,42 @@ class Registry:
 
     async def commit(self, mutations: Sequence[Mutation]) -> list[int]:
         """Store all or none. Raises RevisionMismatch for the caller to judge, and ApiErrors for what no caller can mend."""
+        return await self.stored(self.store.commit(mutations))
+
+    async def stored(self, writing: Awaitable[T]) -> T:
+        """The result of a write, its failures as ApiErrors."""
         try:
-            return await self.store.commit(mutations)
+            return await writing
         except StorageFull as error:
             raise InternalError(f"the store is full, nothing was changed: {error}") from error
         except StorageUnavailable as error:
             raise ServiceUnavailable(f"the store takes no writes now: {error}", retry_after=1) from error
         except UnknownVcp as error:
             raise NotFound(f'control plane "{self.vcp.name}" not found', kind="controlplanes", name=self.vcp.name) from error
+
+    async def commit_reserved(
+        self, mutations: Sequence[Mutation], reservation: Reservation | None, check: Callable[[], None] | None = None
+    ) -> list[int]:
+        """Store all or none, together with what admission reserved; that alone is tried again when somebody else took of it first.
+
+        check: raises if the commit may not go on; nothing is awaited between it and the commit's queue.
+        """
+        if reservation is None:
+            if check is not None:
+                check()
+            return await self.commit(mutations)
+        async with self.locks.hold(reservation.lock, RESERVATION_PATIENCE):
+            for _ in range(WRITE_ATTEMPTS):
+                taken = reservation.mutations()
+                if check is not None:
+                    check()
+                try:
+                    return await self.commit([*mutations, *taken])
+                except RevisionMismatch as mismatch:
+                    last = mismatch
+                    if all(mutation.key != mismatch.key for mutation in taken):
+                        raise
+        raise conflict(str(last.key.resource), "", last.key.name, CHANGING) from last
 
     def answer(self, info: ResourceInfo, mutation: Mutation, revision: int) -> Stored:
         """What the client sees of a mutation that was committed."""
@@ -277,12 +322,10 @@ def check_metadata_types(info: ResourceInfo, metadata: dict[str, Json]) -> None:
 
 
 def check_namespace(info: ResourceInfo, obj: Json, namespace: str) -> None:
-    """The namespace of the document must be the one of the request; an empty one is filled in."""
+    """The namespace of the document must be the one of the request; an empty one is filled in, one without meaning is dropped."""
     metadata = obj["metadata"]
     given = metadata.get("namespace") or ""
     if not info.namespaced:
-        if given:
-            raise BadRequest(f"the namespace of the provided object ({given[:64]}) does not match the namespace sent on the request ()")
         metadata.pop("namespace", None)
         return
     if given and given != namespace:

@@ -170,6 +170,16 @@ def test_good_documents_pass_and_stay_good(api_version: str, kind: str, body: Do
     assert updated(document, lambda new: new["metadata"].update(labels={"l": "1"})) == []
 
 
+def test_a_stateful_set_mounts_its_claims() -> None:
+    claims = [{"metadata": {"name": "d"}, "spec": CLAIM}]
+    pod = {"containers": [{**CONTAINER, "volumeMounts": [{"name": "d", "mountPath": "/d"}]}]}
+    spec = {**WORKLOAD, "template": {**TEMPLATE, "spec": pod}}
+    assert created("apps/v1", "StatefulSet", spec={**spec, "volumeClaimTemplates": claims})[1] == []
+    for kind in ("StatefulSet", "Deployment"):
+        causes = created("apps/v1", kind, spec=spec)[1]
+        assert ("spec.template.spec.containers[0].volumeMounts[0].name", 'Not found: "d"') in causes
+
+
 def without(document: Document, *path: str) -> Document:
     trimmed = copy.deepcopy(document)
     parent = trimmed

@@ -40,6 +40,14 @@ class Lookup(Protocol):
         """All objects of a collection, or those whose name passes ``named``, which is asked before anything is parsed."""
         ...
 
+    def count(self, resource: ResourceId, namespace: str | None = None) -> int:
+        """How many objects a collection has."""
+        ...
+
+    def changed(self, resource: ResourceId) -> int:
+        """Equal answers mean that nothing of a collection changed in between."""
+        ...
+
 
 class NoLookup:
     """A control plane with nothing in it: for tests and for pure uses."""
@@ -54,6 +62,12 @@ class NoLookup:
         self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None
     ) -> Iterable[Document]:
         return ()
+
+    def count(self, resource: ResourceId, namespace: str | None = None) -> int:
+        return 0
+
+    def changed(self, resource: ResourceId) -> int:
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ FUNCTIONS: Final[dict[str, Check]] = {
     "core.v1.PersistentVolumeClaimSpec": config.claim_spec,
     "core.v1.PersistentVolumeClaimVolumeSource": pods.claim_source,
     "core.v1.PersistentVolumeSpec": config.volume_spec,
+    "core.v1.Pod": pods.pod,
     "core.v1.PodSpec": pods.pod_spec,
     "core.v1.PodTemplateSpec": pods.pod_template,
     "core.v1.Probe": pods.handler,

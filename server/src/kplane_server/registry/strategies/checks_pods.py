@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kplane_server.model import metadata
@@ -122,7 +122,6 @@ def _local_path(value: str, path: str) -> Iterator[Cause]:
 
 # -- pods ----------------------------------------------------------------------------------------------------------------------------
 def pod_spec(obj: Object, path: str) -> Iterator[Cause]:
-    yield from _volume_references(obj, path)
     yield from _init_containers(obj, path)
     if obj.get("hostNetwork") is not True:
         yield from _host_ports(obj, path)
@@ -132,8 +131,13 @@ def pod_spec(obj: Object, path: str) -> Iterator[Cause]:
         yield field_required(join(path, "dnsConfig", "nameservers"), why)
 
 
-def _volume_references(obj: Object, path: str) -> Iterator[Cause]:
-    volumes = {volume.get("name") for volume in objects(obj, "volumes")}
+def pod(obj: Object, path: str) -> Iterator[Cause]:
+    yield from volume_references(section(obj, "spec"), join(path, "spec"))
+
+
+def volume_references(obj: Object, path: str, also: Iterable[Json] = ()) -> Iterator[Cause]:
+    """Mounts name volumes of the pod. ``also``: volumes that come from elsewhere, as a StatefulSet's claims do."""
+    volumes = {volume.get("name") for volume in objects(obj, "volumes")} | set(also)
     for field in ("containers", "initContainers", "ephemeralContainers"):
         for index, item in enumerate(objects(obj, field)):
             for kind in ("volumeMounts", "volumeDevices"):

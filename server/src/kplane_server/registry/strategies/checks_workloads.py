@@ -12,8 +12,8 @@ from kplane_server.model import metadata
 from kplane_server.model.errors import Cause, Json, field_forbidden, field_invalid, field_not_supported, field_required
 from kplane_server.model.selectors import label_selector_from_document
 from kplane_server.registry.strategies.base import Document, StrategyContext
-from kplane_server.registry.strategies.checks import Object, at_most_whole, is_zero, join, percent_or_number, section
-from kplane_server.registry.strategies.checks_pods import always_restarted
+from kplane_server.registry.strategies.checks import Object, at_most_whole, is_zero, join, objects, percent_or_number, section
+from kplane_server.registry.strategies.checks_pods import always_restarted, volume_references
 from kplane_server.registry.strategies.cron import schedule_problem, zone_problem
 
 _MAX_JOB_PARALLELISM: Final = 100_000
@@ -39,6 +39,8 @@ def _selector_and_template(obj: Object, path: str, kind: str) -> Iterator[Cause]
     elif not _selected(selector, section(template, "metadata").get("labels")):
         labels = section(template, "metadata").get("labels") or {}
         yield field_invalid(join(path, "template", "metadata", "labels"), _go_map(labels), "`selector` does not match template `labels`")
+    claims = [section(claim, "metadata").get("name") for claim in objects(obj, "volumeClaimTemplates")]
+    yield from volume_references(section(template, "spec"), join(path, "template", "spec"), claims)
 
 
 def _go_map(labels: dict[str, Json]) -> Any:
@@ -85,6 +87,7 @@ def replication_controller_spec(obj: Object, path: str) -> Iterator[Cause]:
     if any(labels.get(key) != value for key, value in selector.items()):
         yield field_invalid(join(path, "template", "metadata", "labels"), _go_map(labels), "`selector` does not match template `labels`")
     yield from always_restarted(template, join(path, "template"), "ReplicationController")
+    yield from volume_references(section(template, "spec"), join(path, "template", "spec"))
 
 
 def daemon_set_spec(obj: Object, path: str) -> Iterator[Cause]:
@@ -146,6 +149,7 @@ def stateful_set_update(new: Document, old: Document, ctx: StrategyContext) -> l
 # -- jobs ----------------------------------------------------------------------------------------------------------------------------
 def job_spec(obj: Object, path: str) -> Iterator[Cause]:
     template, at = section(obj, "template"), join(path, "template")
+    yield from volume_references(section(template, "spec"), join(at, "spec"))
     policy = section(template, "spec").get("restartPolicy")
     choices = ["OnFailure", "Never"]
     if policy in (None, "", "Always"):
