@@ -74,7 +74,7 @@ def compile_path(text: str) -> JsonPath:
     while position < len(inner):
         match = _TOKEN.match(inner, position)
         if match is None or match.end() == position:
-            raise ValueError(f"unrecognized JSONPath {inner[position:position + 64]!r}")
+            raise ValueError(f"unrecognized JSONPath {inner[position : position + 64]!r}")
         steps.append(_step(match))
         position = match.end()
     return JsonPath(text, tuple(steps))

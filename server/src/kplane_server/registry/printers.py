@@ -241,8 +241,12 @@ PRINTERS: Final[dict[str, Printer]] = {
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": admission_binding,
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _count("webhooks"),
     "volumeattachments.storage.k8s.io": _row(
-        name, _value("spec", "attacher"), _value("spec", "source", "persistentVolumeName"), _value("spec", "nodeName"),
-        _value("status", "attached", absent=False), age,
+        name,
+        _value("spec", "attacher"),
+        _value("spec", "source", "persistentVolumeName"),
+        _value("spec", "nodeName"),
+        _value("status", "attached", absent=False),
+        age,
     ),
     "volumeattributesclasses.storage.k8s.io": _row(name, _value("driverName"), age),
 }

@@ -43,9 +43,7 @@ def _builtin_columns() -> dict[str, tuple[Column, ...]]:
     """resource.group → columns, from generated data; read when the first table is asked for."""
     data = orjson.loads((DATA / "columns.json").read_bytes())
     prose: list[str] = data["prose"]
-    return {
-        key: tuple(Column(row[0], row[1], "", row[2], row[3], prose[row[4]]) for row in rows) for key, rows in data["columns"].items()
-    }
+    return {key: tuple(Column(row[0], row[1], "", row[2], row[3], prose[row[4]]) for row in rows) for key, rows in data["columns"].items()}
 
 
 def columns_of(info: ResourceInfo) -> tuple[Column, ...]:

@@ -34,9 +34,7 @@ class Lookup(Protocol):
 
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool: ...
 
-    def list(
-        self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None
-    ) -> Iterable[Document]:
+    def list(self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None) -> Iterable[Document]:
         """All objects of a collection, or those whose name passes ``named``, which is asked before anything is parsed."""
         ...
 
@@ -58,9 +56,7 @@ class NoLookup:
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool:
         return False
 
-    def list(
-        self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None
-    ) -> Iterable[Document]:
+    def list(self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None) -> Iterable[Document]:
         return ()
 
     def count(self, resource: ResourceId, namespace: str | None = None) -> int:

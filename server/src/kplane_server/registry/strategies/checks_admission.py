@@ -238,7 +238,7 @@ def api_service(obj: Document, ctx: StrategyContext) -> list[Cause]:
     wanted = ".".join((spec.get("version") or "", spec.get("group") or ""))
     causes = []
     if name != wanted:
-        causes.append(field_invalid("metadata.name", name, f"must be `spec.version+\".\"+spec.group`: \"{wanted}\""))
+        causes.append(field_invalid("metadata.name", name, f'must be `spec.version+"."+spec.group`: "{wanted}"'))
     if not spec.get("version"):
         causes.append(field_required("spec.version"))
     for field, low, high in (("groupPriorityMinimum", 1, 20000), ("versionPriority", 1, 1000)):

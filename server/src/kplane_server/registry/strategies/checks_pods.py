@@ -203,7 +203,7 @@ def toleration(obj: Object, path: str) -> Iterator[Cause]:
     if key:
         yield from (field_invalid(join(path, "key"), key, problem) for problem in metadata.qualified_name_problems(key))
     elif operator != "Exists":
-        why = "operator must be Exists when `key` is empty, which means \"match all values and all keys\""
+        why = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
         yield field_invalid(join(path, "operator"), obj.get("operator") or "", why)
     if obj.get("tolerationSeconds") is not None and obj.get("effect") != "NoExecute":
         yield field_invalid(join(path, "effect"), obj.get("effect") or "", "effect must be 'NoExecute' when `tolerationSeconds` is set")

@@ -250,7 +250,6 @@ def device_request(obj: Object) -> None:
         obj["count"] = 1
 
 
-
 def custom_resource_definition_spec(obj: Object) -> None:
     names = obj.get("names")
     if isinstance(names, dict) and isinstance(names.get("kind"), str):

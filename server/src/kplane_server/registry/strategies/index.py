@@ -58,6 +58,4 @@ def _strategy(group: str, version: str, resource: str, kind: str, storage_group:
 
 def strategy_for(info: ResourceInfo) -> Strategy:
     """The strategy of a built-in resource at one version; made at the first use and kept."""
-    return _strategy(
-        info.group, info.version, info.resource, info.kind, _storage_group(info), info.namespaced, STATUS in info.subresources
-    )
+    return _strategy(info.group, info.version, info.resource, info.kind, _storage_group(info), info.namespaced, STATUS in info.subresources)

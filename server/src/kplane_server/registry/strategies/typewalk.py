@@ -23,6 +23,7 @@ R = TypeVar("R")
 #: Deeper documents have no rules below this; no built-in type that has one is nested as deep.
 _MAX_DEPTH: Final = 40
 
+
 @lru_cache(maxsize=1)
 def _graph() -> dict[str, dict[str, Any]]:
     graph: dict[str, dict[str, Any]] = orjson.loads((DATA / "types.json").read_bytes())
