@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -43,7 +43,7 @@ class World:
         if resource == allocators.NETWORKS and self.cidrs:
             yield {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": list(self.cidrs)}}
 
-    def commit(self, companions: list[Companion]) -> None:
+    def commit(self, companions: Sequence[Companion]) -> None:
         for companion in companions:
             if companion.document is None:
                 del self.taken[companion.resource, companion.name]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -552,7 +553,7 @@ def test_status_is_written_through_its_own_door() -> None:
 
 def test_one_priority_class_is_the_default() -> None:
     class One(NoLookup):
-        def list(self, resource: ResourceId, namespace: str | None = None) -> list[Document]:
+        def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Document]:
             return [{"metadata": {"name": "first"}, "globalDefault": True}]
 
     info = info_of("scheduling.k8s.io/v1", "PriorityClass")

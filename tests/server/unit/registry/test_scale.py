@@ -17,7 +17,7 @@ DEPLOYMENTS = BUILTIN.find("apps", "v1", "deployments")
 
 def test_a_scale_shows_the_object_and_changes_its_replicas_only() -> None:
     assert DEPLOYMENTS is not None
-    obj = {
+    obj: dict[str, Any] = {
         "metadata": {"name": "d", "namespace": "n", "uid": "u", "resourceVersion": "7", "labels": {"a": "b"}},
         "spec": {"replicas": 2, "selector": {"matchLabels": {"b": "2", "a": "1"}}},
         "status": {"replicas": 1},
