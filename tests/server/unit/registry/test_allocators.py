@@ -17,7 +17,7 @@ from kplane_server.model.errors import InternalError, Invalid
 from kplane_server.model.keys import ResourceId
 from kplane_server.registry import allocators
 from kplane_server.registry.catalog import BUILTIN
-from kplane_server.registry.strategies.base import Companion, StrategyContext
+from kplane_server.registry.strategies.base import Companion, NoLookup, StrategyContext
 from kplane_server.registry.strategies.index import strategy_for
 
 Document = dict[str, Any]
@@ -26,7 +26,7 @@ assert SERVICES is not None
 STRATEGY = strategy_for(SERVICES)
 
 
-class World:
+class World(NoLookup):
     """What is there: companions of earlier writes, and ServiceCIDRs."""
 
     def __init__(self, *cidrs: str) -> None:
@@ -39,7 +39,7 @@ class World:
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool:
         return (resource, name) in self.taken
 
-    def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Document]:
+    def list(self, resource: ResourceId, namespace: str | None = None, **_: Any) -> Iterable[Document]:
         if resource == allocators.NETWORKS and self.cidrs:
             yield {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": list(self.cidrs)}}
 

@@ -553,7 +553,7 @@ def test_status_is_written_through_its_own_door() -> None:
 
 def test_one_priority_class_is_the_default() -> None:
     class One(NoLookup):
-        def list(self, resource: ResourceId, namespace: str | None = None) -> Iterable[Document]:
+        def list(self, resource: ResourceId, namespace: str | None = None, **_: Any) -> Iterable[Document]:
             return [{"metadata": {"name": "first"}, "globalDefault": True}]
 
     info = info_of("scheduling.k8s.io/v1", "PriorityClass")
