@@ -20,6 +20,7 @@ from kplane_server.controllers.registration import RegistrationController
 from kplane_server.controllers.rootca import RootCaController
 from kplane_server.controllers.runtime import Controller
 from kplane_server.controllers.serviceaccounts import ServiceAccountController
+from kplane_server.vcp import contract
 from kplane_server.vcp.directory import Directory
 
 
@@ -28,14 +29,18 @@ class Controllers:
 
     def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
-        self.dispatcher = Dispatcher(directory.store, controllers(directory, clock))
+        self._namespaces = NamespaceController(directory, clock)
+        self._operator = Operator(directory, self._namespaces, clock)
+        self.dispatcher = Dispatcher(directory.store, [self._operator, self._namespaces, *_others(directory, clock)])
 
     async def start(self) -> None:
         """Begin to work. Returns at once."""
         await self.dispatcher.start()
+        self._directory.root.api.registry.births[contract.CONTROL_PLANES] = self._operator.birth
 
     async def stop(self) -> None:
         """End all work; what was begun is found again at the next start."""
+        self._directory.root.api.registry.births.pop(contract.CONTROL_PLANES, None)
         await self.dispatcher.stop()
 
     def healthy(self) -> str | None:
@@ -53,14 +58,11 @@ class Controllers:
         return {**self.dispatcher.statistics(), **{f"controlplane.{state}": count for state, count in kept.items()}}
 
 
-def controllers(directory: Directory, clock: Callable[[], float] = time.time) -> list[Controller]:
-    """One of each."""
-    namespaces = NamespaceController(directory, clock)
+def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller]:
+    """One of each of those that know nothing of each other."""
     return [
-        Operator(directory, namespaces, clock),
         ConfigurationController(directory, clock),
         RegistrationController(directory, clock),
-        namespaces,
         CustomResourceCleaner(directory),
         ServiceAccountController(directory, clock),
         RootCaController(directory, clock),

@@ -4,7 +4,8 @@
 """The operator: makes a virtual control plane of each ControlPlane, keeps its credentials and conditions true, and takes it apart.
 
 Everything for a new control plane is one commit: its record, its endpoint, its management namespace, its kubeconfig Secret, the status.
-So there is no half-made one; every other step compares what is there with what should be, and may be repeated at any time.
+For a common one it is the very commit that creates the ControlPlane (see ``birth``). So there is no half-made one; every other step
+compares what is there with what should be, and may be repeated at any time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
 from kplane_server.controllers import credentials, documents
@@ -24,6 +25,7 @@ from kplane_server.controllers.resolution import Endpoints, Refusal, Terms, term
 from kplane_server.controllers.runtime import WorkQueue
 from kplane_server.controllers.teardown import Teardown
 from kplane_server.model import timestamps
+from kplane_server.model.errors import not_found
 from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, Scope
 from kplane_server.registry import codec
 from kplane_server.storage.api import Event, EventType, Mutation, RevisionMismatch, Stored, VcpRecord, VcpState
@@ -257,7 +259,8 @@ class Operator:
         if not self._quick.applies(document, agreed) or self._directory.has_retained(agreed.path):
             return False
         record = planned_record(agreed.path, document["metadata"]["uid"], int(self._clock()))
-        draft = Draft(document, agreed, record, now, self._quick.mutations(stored, document, record, now))
+        change = Mutation(stored.key, codec.draft_of(stored.value), stored.revision)
+        draft = Draft(document, agreed, record, now, self._quick.mutations(change, document, record, now))
         try:
             await self._commit(draft)
         except RevisionMismatch as surprise:
@@ -307,6 +310,34 @@ class Operator:
         )
         reason = "RetainedDataExists" if choice in (None, "true") else "RetainedDataNotFound"
         raise Refusal("Accepted", reason, text)
+
+    # -- births
+
+    def birth(self, document: Document, change: Mutation) -> Awaitable[Stored] | None:
+        """A ControlPlane that is being created: if it is of the common sort, it comes into the world complete and Ready, in one commit."""
+        try:
+            agreed = terms(document, self._class_of(document))
+        except Refusal:
+            return None
+        if not self._quick.applies(document, agreed) or self._directory.has_retained(agreed.path):
+            return None
+        return self._bear(document, change, agreed)
+
+    async def _bear(self, document: Document, change: Mutation, agreed: Terms) -> Stored:
+        now = timestamps.from_epoch(self._clock())
+        record = planned_record(agreed.path, document["metadata"]["uid"], int(self._clock()))
+        draft = Draft(document, agreed, record, now, self._quick.mutations(change, document, record, now))
+        try:
+            await self._commit(draft)
+        except RevisionMismatch as surprise:
+            if surprise.key == change.key and surprise.current:
+                raise  # the name is taken
+            revisions = await self._store.commit([change])
+            return Stored(change.key, revisions[0], change.draft.at(revisions[0]))
+        stored = self._store.get(change.key)
+        if stored is None:  # deleted in the same instant
+            raise not_found("controlplanes", contract.GROUP, change.key.name)
+        return stored
 
     # -- outcomes
 

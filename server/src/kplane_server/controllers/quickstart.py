@@ -21,7 +21,6 @@ from kplane_server.controllers import credentials, documents
 from kplane_server.controllers.provisioning import SERVICE_ACCOUNTS, Draft, Provisioner, planned_record, ready_event, ready_status
 from kplane_server.controllers.resolution import Terms
 from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId
-from kplane_server.registry import codec
 from kplane_server.storage import api as storage
 from kplane_server.storage.api import ABSENT, Mutation, Stored, VcpRecord
 from kplane_server.vcp import contract
@@ -105,16 +104,15 @@ class QuickStart:
             and contract.INCARNATION_ANNOTATION not in (metadata.get("annotations") or {})
         )
 
-    def mutations(self, stored: Stored, document: Document, record: VcpRecord, now: str) -> list[Mutation]:
-        """Everything to commit with the record of the new control plane."""
+    def mutations(self, change: Mutation, document: Document, record: VcpRecord, now: str) -> list[Mutation]:
+        """Everything to commit with the record of the new control plane. ``change`` stores the ControlPlane as it is; first is ours."""
         name, owner = record.name, document["metadata"]["uid"]
         texts = {b"@name@": name.encode(), b"@owner@": owner.encode(), b"@now@": now.encode()}
-        made = [template.mutation(texts, name, owner) for template in self._objects]
-        made.append(self._make_secret(texts, record, owner))
-        draft = codec.draft_of(stored.value)
         status = b"".join([texts.get(piece, piece) for piece in self._status])
-        whole = storage.Draft(draft.head, b"%b%b}" % (draft.tail[:-1], status))
-        made.append(Mutation(stored.key, whole, stored.revision, uid=owner))
+        whole = storage.Draft(change.draft.head, b"%b%b}" % (change.draft.tail[:-1], status))
+        made = [Mutation(change.key, whole, change.expected, uid=owner)]
+        made.extend(template.mutation(texts, name, owner) for template in self._objects)
+        made.append(self._make_secret(texts, record, owner))
         nonce = secrets.token_hex(8)
         texts[b"@nonce@"] = nonce.encode()
         event = self._event.mutation(texts, name, owner)

@@ -21,7 +21,7 @@ from kplane_server.model.errors import (
 )
 from kplane_server.model.keys import ObjectKey, ResourceId
 from kplane_server.model.metadata import metadata_causes
-from kplane_server.registry import codec
+from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.documents import accept, check_types, complete, own_created, shape_causes
@@ -121,6 +121,9 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
             raise RevisionMismatch(key, ABSENT, registry.store.revision)
         return Stored(key, 0, codec.encode_without_revision(obj))
     _check_still_open(registry, info, key, namespaces)
+    birth = registry.births.get(info.storage_id)
+    if birth is not None and (writing := birth(obj, mutations[0])) is not None:
+        return conversion.read(await registry.stored(writing), info)
     revisions = await registry.commit(mutations)
     return registry.answer(info, mutations[0], revisions[0])
 
