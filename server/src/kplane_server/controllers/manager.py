@@ -17,6 +17,7 @@ from kplane_server.controllers.garbage import GarbageCollector
 from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.operator import Operator
 from kplane_server.controllers.registration import RegistrationController
+from kplane_server.controllers.resourcequota import ResourceQuotaController
 from kplane_server.controllers.rootca import RootCaController
 from kplane_server.controllers.runtime import Controller
 from kplane_server.controllers.serviceaccounts import ServiceAccountController
@@ -69,4 +70,5 @@ def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller
         ClusterRoleAggregator(directory),
         GarbageCollector(directory, clock),
         EventExpirer(directory, clock),
+        ResourceQuotaController(directory, clock),
     ]

@@ -68,7 +68,7 @@ class ServiceAccountController:
     def observe(self, event: Event) -> Iterable[Hashable]:
         vcp, resource, namespace, name = event.key
         if resource == SERVICE_ACCOUNTS:
-            if event.type is EventType.MODIFIED or self._store.get(ObjectKey(vcp, NAMESPACES, "", namespace)) is None:
+            if event.type is not EventType.DELETED or self._store.get(ObjectKey(vcp, NAMESPACES, "", namespace)) is None:
                 return ()  # in the second case it went with its namespace
             return (Account(vcp, namespace, name),)
         if resource == NAMESPACES:
@@ -96,12 +96,14 @@ class ServiceAccountController:
             now = timestamps.from_epoch(self._clock())
             mutation = documents.creation(ObjectKey(key.vcp, SERVICE_ACCOUNTS, key.namespace, DEFAULT), document, now)
             await self._store.commit([mutation])
+        if stored is not None:
+            return
         for item in self._store.page(Scope(key.vcp, SECRETS, key.namespace)).items:
             if _TOKEN_TYPE in item.value and legacy_tokens.account_name(codec.decode(item.value)) == key.name:
                 await self._fill(TokenSecret(key.vcp, key.namespace, item.key.name))
 
     async def _fill(self, key: TokenSecret) -> None:
-        """Give a Secret its token, or delete it with its account."""
+        """Give a Secret its token, or delete it if its account is not there (upstream's token controller does both)."""
         stored = self._store.get(ObjectKey(key.vcp, SECRETS, key.namespace, key.name))
         control_plane = self._directory.get(key.vcp)
         if stored is None or control_plane is None:
@@ -112,8 +114,7 @@ class ServiceAccountController:
             return
         account = self._store.get(ObjectKey(key.vcp, SERVICE_ACCOUNTS, key.namespace, name))
         if account is None or not legacy_tokens.belongs(secret, codec.decode(account.value)):
-            if account is not None or (secret["metadata"].get("annotations") or {}).get(legacy_tokens.UID_ANNOTATION):
-                await self._store.commit([documents.removal(stored)])
+            await self._store.commit([documents.removal(stored)])
             return
         filled = self._filled(control_plane, secret, codec.decode(account.value))
         if filled is not None:

@@ -97,8 +97,7 @@ def _control_plane_causes(attributes: Attributes, store: Store) -> list[Cause]:
         elif not is_dns_label(value):
             causes.append(field_invalid(field, value, _NAME_RULE))
     # The same name again is AlreadyExists, which the commit finds.
-    known = attributes.lookup.exists(contract.CONTROL_PLANES, "", name)
-    if not causes and not known and store.vcp(path) is not None:
+    if not causes and store.vcp(path) is not None and not attributes.lookup.exists(contract.CONTROL_PLANES, "", name):
         causes.append(field_duplicate(next(reversed(fields)), path))
     return causes
 

@@ -140,3 +140,10 @@ async def test_events_end_after_an_hour_also_those_of_an_earlier_run(world: Worl
     world.controllers.dispatcher.queue("eventexpiry").add(EXPIRE)
     await world.settle()
     assert world.names("Event", "default") == []
+
+
+async def test_a_token_secret_of_an_account_that_is_not_there_goes(world: World) -> None:
+    metadata = {"name": "t", "namespace": "default", "annotations": {"kubernetes.io/service-account.name": "nobody"}}
+    await world.create({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token", "metadata": metadata})
+    await world.settle()
+    assert world.get("Secret", "t", "default") is None
