@@ -23,12 +23,6 @@ attributes:
     description: Target OS or families that can be operated against.
     support: full
     platforms: posix
-  action_group:
-    description: Use C(group/kplane.core.kplane) or C(group/kplane) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership:
-      - kplane.core.kplane
-      - kplane
 """
 
     INFO_MODULE = r"""
@@ -46,4 +40,30 @@ attributes:
     support: full
     details:
       - This action does not modify state.
+"""
+
+    ACTIONGROUP_KPLANE = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/kplane.core.kplane) or C(group/kplane) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - kplane.core.kplane
+      - kplane
+"""
+
+    ACTIONGROUP_KPLANE_API = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Use C(group/kplane.core.kplane) or C(group/kplane) in C(module_defaults) to set defaults for this module; for those of
+        O(management_kubeconfig), O(management_context) and O(request_timeout) use C(group/kplane.core.kplane_api).
+    support: full
+    membership:
+      - kplane.core.kplane
+      - kplane
+      - kplane.core.kplane_api
+      - kplane_api
 """

@@ -135,6 +135,17 @@ class Client:
             while True:
                 self._idle.get_nowait().close()
 
+    def sibling(self, server: str, authorization: str, name: str) -> Client:
+        """A client of another path of the same server as another user; the two share their connections.
+
+        Only for connections without a client certificate: whatever uses one of those is the user of the certificate.
+        """
+        other = Client(self.connection._replace(server=server, headers={"Authorization": authorization}, context=name), self.timeout)
+        if other._url[:2] != self._url[:2]:
+            raise ValueError(f"{server} is another server than {self.server}")
+        other._idle = self._idle
+        return other
+
     def __enter__(self) -> Client:
         return self
 
@@ -291,7 +302,9 @@ class Client:
         options: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid:
             options["preconditions"] = {"uid": uid}
-        self.request("DELETE", resource.path(name, namespace), {"dryRun": "All"} if dry_run else None, options)
+        if dry_run:
+            options["dryRun"] = ["All"]  # with a body, an API server does not look at the query
+        self.request("DELETE", resource.path(name, namespace), body=options)
 
     def watch(
         self, resource: Resource, resource_version: str, timeout: float, namespace: str = "", field_selector: str = ""

@@ -22,8 +22,10 @@ from ansible_collections.kplane.core.plugins.module_utils._wait import Verdict, 
 
 #: Up to this many objects are read one by one; more of them by one list of all.
 _LIST_FROM = 8
+#: The reason of a VCP that waits for a choice about data that an earlier one of its name has left.
+_RETAINED: t.Final = "RetainedDataExists"
 #: Reasons of Ready=False that only another declaration can change.
-_TERMINAL_REASONS: t.Final = frozenset({"InvalidClusterPath", "ClassNotFound", "ModeNotSupported", "ModeNotAllowed", "RetainedDataExists"})
+_TERMINAL_REASONS: t.Final = frozenset({"InvalidClusterPath", "ClassNotFound", "ModeNotSupported", "ModeNotAllowed", _RETAINED})
 REATTACH_ANNOTATION: t.Final = "controlplane.kplane.dev/reattach"
 
 Addresses = t.Callable[[str], t.Tuple[str, str]]
@@ -150,7 +152,11 @@ def plan_present(declared: Declared, world: World, addresses: Addresses) -> Step
         body = _new_control_plane(declared)
         after = _view(body, create_endpoint or endpoint)
         return Step(name, "created", create_endpoint, patch_endpoint, create=body, before=None, after=after)
-    patch = patch_for(live, declared.control_plane()) or None
+    wanted = declared.control_plane()
+    if declared.reattach is not None and condition(live, "Ready").get("reason") == _RETAINED:
+        # It waits for this choice; once it has been made, the annotation means nothing more.
+        wanted.setdefault("metadata", {}).setdefault("annotations", {})[REATTACH_ANNOTATION] = declared.reattach
+    patch = patch_for(live, wanted) or None
     drift = tuple(_drift(declared, live))
     if not (patch or create_endpoint or patch_endpoint):
         return Step(name, "unchanged", drift=drift)

@@ -46,10 +46,12 @@ def describe(obj: Json | None) -> str:
     entries = (obj.get("status") or {}).get("conditions") or []
     if not entries:
         return "the object has no conditions yet; is the operator running?"
-    parts = []
+    parts, said = [], set()
     for entry in entries:
         reason = f" ({entry['reason']})" if entry.get("reason") else ""
-        message = f": {entry['message']}" if entry.get("message") else ""
+        # Conditions that follow from each other carry the same words: once is enough.
+        message = f": {entry['message']}" if entry.get("message") and entry["message"] not in said else ""
+        said.add(entry.get("message"))
         parts.append(f"{entry.get('type')}={entry.get('status')}{reason}{message}")
     return "; ".join(parts)
 

@@ -68,6 +68,18 @@ def load(content: bytes, source: str) -> t.Any:
         raise KplaneError(f"{source} is not valid YAML: it is not UTF-8 text") from exc
 
 
+def load_all(content: bytes, source: str) -> list[t.Any]:
+    """Every document of a YAML stream; ``source`` names it in errors."""
+    if content.lstrip()[:1] == b"{":
+        return [load(content, source)]
+    try:
+        return list(yaml.load_all(content, Loader=_codec()[0]))
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+        raise KplaneError(f"{source} is not valid YAML{where}: {getattr(exc, 'problem', None) or 'it cannot be parsed'}") from None
+
+
 def dump(document: t.Any) -> bytes:
     """``document`` as YAML, keys in the order they have."""
     dumper = _codec()[1]

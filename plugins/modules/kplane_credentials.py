@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - ansible.builtin.files
   - kplane.core._attributes
+  - kplane.core._attributes.actiongroup_kplane_api
   - kplane.core._plane
   - kplane.core._connection
 attributes:

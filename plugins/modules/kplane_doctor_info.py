@@ -12,6 +12,7 @@ description:
   - Looks for what each provider of management planes needs on the host, and at the management plane that is configured.
 extends_documentation_fragment:
   - kplane.core._attributes
+  - kplane.core._attributes.actiongroup_kplane
   - kplane.core._attributes.info_module
   - kplane.core._plane
 options:

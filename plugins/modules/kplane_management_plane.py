@@ -13,6 +13,7 @@ description:
   - For the provider V(embedded) it starts, finds and stops the server C(kplane-server) of the user.
 extends_documentation_fragment:
   - kplane.core._attributes
+  - kplane.core._attributes.actiongroup_kplane
   - kplane.core._plane
 attributes:
   check_mode:

@@ -14,6 +14,7 @@ description:
   - Of a VCP that is there, only what was declared is compared and changed.
 extends_documentation_fragment:
   - kplane.core._attributes
+  - kplane.core._attributes.actiongroup_kplane_api
   - kplane.core._plane
   - kplane.core._connection
   - kplane.core._wait

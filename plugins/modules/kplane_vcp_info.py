@@ -12,6 +12,7 @@ description:
   - Reads one virtual control plane (VCP) of a kplane management plane, or all of them.
 extends_documentation_fragment:
   - kplane.core._attributes
+  - kplane.core._attributes.actiongroup_kplane_api
   - kplane.core._attributes.info_module
   - kplane.core._plane
   - kplane.core._connection

@@ -91,7 +91,9 @@ class EmbeddedDriver(Driver):
 
     def find(self) -> Plane | None:
         if not os.path.exists(self._admin_kubeconfig):
-            return None
+            # A start that was interrupted may have left a data directory without a credential.
+            begun = os.path.exists(os.path.join(self.data_dir, MARKER))
+            return Plane(self.provider, self.name, self.context, False, data_dir=self.data_dir) if begun else None
         found = self.kubeconfig()
         connection = _auth.connection(found.document, found.context, found.base, found.source)
         url = connection.url
@@ -121,7 +123,7 @@ class EmbeddedDriver(Driver):
 
     def drift(self, plane: Plane, options: Options) -> list[Drift]:
         found = []
-        if options.port is not None and plane.port != options.port:
+        if options.port is not None and plane.port and plane.port != options.port:
             found.append(Drift("port", plane.port, options.port))
         if options.host is not None and plane.running and find_executable(self._asked):
             listens = str(self._run("status", timeout=_COMMAND_MARGIN).get("host") or plane.host)

@@ -67,7 +67,10 @@ def test_patches(serve):
 def test_a_delete_names_its_victim(serve):
     api, client = serve((200, {}))
     client.delete(CONTROL_PLANES, "demo", uid="u-1")
+    client.delete(CONTROL_PLANES, "demo", dry_run=True)
     assert api.requests[0].body["preconditions"] == {"uid": "u-1"}
+    assert "dryRun" not in api.requests[0].body
+    assert api.requests[1].body["dryRun"] == ["All"], "with a body, an API server does not look at the query"
 
 
 def test_a_prefix_leads_to_one_vcp(serve):

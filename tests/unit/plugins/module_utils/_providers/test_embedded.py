@@ -81,6 +81,16 @@ def test_one_that_does_not_answer_is_found_too(stage):
     assert not stage.driver.find().running
 
 
+def test_one_that_was_only_begun_is_found_and_can_be_deleted(stage):
+    stage.data.mkdir()
+    (stage.data / "kplane-server.json").write_text("{}")
+    plane = stage.driver.find()
+    assert (plane.running, plane.server, plane.port) == (False, "", 0)
+    assert stage.driver.drift(plane, Options(port=9000)) == []
+    stage.driver.delete()
+    assert not stage.data.exists()
+
+
 def starts(stage, server, refuse=""):
     """A body that writes the kubeconfig, after it has refused some ports."""
     stage.data.mkdir()
