@@ -8,6 +8,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-valid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -20,10 +21,10 @@ from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.schema.apply import managers
 from kplane_server.schema.apply.fieldset import FieldSet
+from kplane_server.schema.customresource import resource_causes
 from kplane_server.schema.defaulting import apply_defaults
 from kplane_server.schema.pruning import prune, unknown_field_messages
 from kplane_server.schema.typecheck import type_mismatch
-from kplane_server.schema.validation import validate
 
 #: The longest patch that an error repeats (characters).
 _SHOWN_PATCH: Final = 512
@@ -64,11 +65,11 @@ def check_types(info: ResourceInfo, obj: Json) -> None:
         raise BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {why}')
 
 
-def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None) -> list[Cause]:
-    """What the schema of a custom resource has against a document; what an update leaves alone is not judged again."""
+def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None, warn: Callable[[str], None] | None = None) -> list[Cause]:
+    """What the schema of a custom resource, and its rules, have against a document; what an update leaves alone is only warned of."""
     if not isinstance(info, CustomResourceInfo):
         return []
-    return validate(obj, info.schema) if old is None else validate(obj, info.schema, old=old)
+    return resource_causes(obj, info.schema, old=old, warn=warn)
 
 
 def own_created(info: ResourceInfo, obj: Json, ctx: RequestContext, now: str) -> Json:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from kplane_server.model.errors import Cause, Json
+from kplane_server.schema.cel.rules import check_rules
 from kplane_server.schema.crdrules import document_rules
 from kplane_server.schema.defaulting import copy_json
 from kplane_server.schema.limits import compile_pattern
@@ -52,6 +53,7 @@ def check_structural(schema: Json) -> list[Cause]:
         causes.append(_forbidden("nullable", "nullable cannot be true at the root"))
     if not causes:
         causes.extend(_defaults(schema))
+        causes.extend(check_rules(schema))
     return causes
 
 

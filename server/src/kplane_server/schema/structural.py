@@ -43,11 +43,13 @@ class Schema:
     """
 
     __slots__ = (
+        "__weakref__",
         "_document",
         "_source",
         "additional",
         "atom",
         "atomic",
+        "cel",
         "default",
         "defaults_below",
         "embedded",
@@ -100,6 +102,7 @@ class Schema:
     present: dict[str, Json]
     typed: bool
     atom: Any  # apply.atoms keeps its view of the node here
+    cel: Any  # cel.rules keeps its view of the node here
     defaults_below: Any  # defaulting keeps here whether there is a default at or below the node
 
     def __init__(self, source: Definitions, document: Mapping[str, Json]) -> None:
@@ -107,6 +110,7 @@ class Schema:
         self._document = document
         self.name = ""
         self.atom = None
+        self.cel = None
         self.defaults_below = None
 
     def __getattr__(self, name: str) -> Any:
@@ -134,7 +138,7 @@ class Schema:
     def _derive(self, base: Schema, document: Mapping[str, Json]) -> None:
         """A reference with a default or a merge rule of its own: all else is the referenced node's."""
         for slot in Schema.__slots__:
-            if slot not in ("_source", "_document", "atom", "defaults_below"):
+            if slot not in ("__weakref__", "_source", "_document", "atom", "cel", "defaults_below"):
                 setattr(self, slot, getattr(base, slot))
         self.default = document.get("default", base.default)
         self.nullable = document.get("nullable", base.nullable)

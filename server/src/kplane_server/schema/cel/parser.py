@@ -1,0 +1,339 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the text of an expression to its tree."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+from kplane_server.schema.cel.values import CompileError, Uint
+
+#: Longer expressions, and deeper trees, are refused.
+MAX_LENGTH: Final = 64 * 1024
+MAX_DEPTH: Final = 100
+
+
+class Literal(NamedTuple):
+    value: Any
+    position: int
+
+
+class Ident(NamedTuple):
+    name: str
+    position: int
+
+
+class Select(NamedTuple):
+    """``operand.field`` or ``operand.?field``."""
+
+    operand: Node
+    field: str
+    optional: bool
+    position: int
+
+
+class Index(NamedTuple):
+    """``operand[index]`` or ``operand[?index]``."""
+
+    operand: Node
+    key: Node
+    optional: bool
+    position: int
+
+
+class Call(NamedTuple):
+    """``function(arguments)`` or ``target.function(arguments)``; operators have names such as ``_+_``."""
+
+    target: Node | None
+    function: str
+    arguments: tuple[Node, ...]
+    position: int
+
+
+class ListOf(NamedTuple):
+    """``[a, ?b]``: elements and whether each is optional."""
+
+    items: tuple[tuple[Node, bool], ...]
+    position: int
+
+
+class MapOf(NamedTuple):
+    """``{a: b, ?c: d}``: keys, values, and whether each entry is optional."""
+
+    entries: tuple[tuple[Node, Node, bool], ...]
+    position: int
+
+
+Node = Literal | Ident | Select | Index | Call | ListOf | MapOf
+
+_RESERVED: Final = frozenset(
+    {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace"}
+    | {"return", "var", "void", "while"}
+)
+_QUOTED = r"""(?:[rR])?(?:\"\"\"(?:[^\\]|\\.)*?\"\"\"|'''(?:[^\\]|\\.)*?'''|"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*')"""
+_RAW = r"""[rR](?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\r\n]*"|'[^'\r\n]*')"""
+_TOKEN = re.compile(
+    rf"""
+      (?P<space>(?:[ \t\r\n\f]|//[^\n]*)+)
+    | (?P<bytes>[bB](?:{_RAW}|{_QUOTED})|[rR][bB]{_QUOTED})
+    | (?P<text>{_RAW}|{_QUOTED})
+    | (?P<float>\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\.\d+(?:[eE][+-]?\d+)?)
+    | (?P<int>0[xX][0-9a-fA-F]+|\d+)(?P<unsigned>[uU]?)
+    | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+    | (?P<sign>&&|\|\||<=|>=|==|!=|[-+*/%<>!?:.,()\[\]{{}}])
+    """,
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+_ESCAPE = re.compile(r"""\\(?:x([0-9a-fA-F]{2})|X([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.))""", re.DOTALL)
+_SIMPLE: Final = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34, "`": 96, "?": 63}
+_RELATIONS: Final = ("<", "<=", ">=", ">", "==", "!=", "in")
+_KEYWORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None}
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    value: Any
+    position: int
+
+
+def _unescape(text: str, position: int, *, as_bytes: bool) -> str | bytes:
+    """The value of the inside of a quoted literal."""
+    out: list[int] = []
+    end = 0
+    for found in _ESCAPE.finditer(text):
+        out.extend(_codes(text[end : found.start()], as_bytes))
+        end = found.end()
+        short, short2, four, eight, octal, simple = found.groups()
+        if simple is not None:
+            if simple not in _SIMPLE:
+                raise CompileError(f"unable to unescape string: \\{simple}", position)
+            out.append(_SIMPLE[simple])
+        elif octal is not None or short is not None or short2 is not None:
+            out.append(int(octal, 8) if octal is not None else int(short or short2, 16))
+        else:
+            code = int(four or eight, 16)
+            if as_bytes or code > 0x10FFFF or 0xD800 <= code < 0xE000:
+                raise CompileError("unable to unescape unicode code point", position)
+            out.append(code)
+    out.extend(_codes(text[end:], as_bytes))
+    return bytes(out) if as_bytes else "".join(map(chr, out))
+
+
+def _codes(text: str, as_bytes: bool) -> list[int]:
+    return list(text.encode()) if as_bytes else [ord(c) for c in text]
+
+
+def _quoted(token: str, position: int, *, as_bytes: bool) -> str | bytes:
+    prefix = token[: min(token.index(q) for q in "\"'" if q in token)].lower()
+    inside = token[len(prefix) :]
+    width = 3 if inside[:3] in ('"""', "'''") and len(inside) >= 6 else 1
+    inside = inside[width:-width]
+    if "r" in prefix:
+        return inside.encode() if as_bytes else inside
+    return _unescape(inside, position, as_bytes=as_bytes)
+
+
+def _tokens(text: str) -> list[_Token]:
+    out: list[_Token] = []
+    position = 0
+    while position < len(text):
+        found = _TOKEN.match(text, position)
+        if found is None:
+            raise CompileError(f"Syntax error: token recognition error at: '{text[position : position + 8]}'", position)
+        kind, token = found.lastgroup or "", found[0]
+        if kind == "unsigned":
+            number = int(found["int"], 16 if found["int"][:2] in ("0x", "0X") else 10)
+            if found["unsigned"]:
+                if number >= 2**64:
+                    raise CompileError("invalid uint literal", position)
+                out.append(_Token("literal", token, Uint(number), position))
+            else:
+                out.append(_Token("int", token, number, position))
+        elif kind == "float":
+            out.append(_Token("literal", token, float(token), position))
+        elif kind in ("text", "bytes"):
+            out.append(_Token("literal", token, _quoted(token, position, as_bytes=kind == "bytes"), position))
+        elif kind != "space":
+            out.append(_Token(kind, token, None, position))
+        position = found.end()
+    out.append(_Token("end", "<EOF>", None, len(text)))
+    return out
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.tokens = _tokens(text)
+        self.at = 0
+        self.depth = 0
+
+    def peek(self, *signs: str) -> bool:
+        token = self.tokens[self.at]
+        return token.kind in ("sign", "word") and token.text in signs
+
+    def take(self) -> _Token:
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def accept(self, sign: str) -> bool:
+        if self.peek(sign):
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, sign: str) -> None:
+        if not self.accept(sign):
+            self.fail(f"expecting '{sign}'")
+
+    def fail(self, wanted: str = "") -> None:
+        token = self.tokens[self.at]
+        raise CompileError(f"Syntax error: mismatched input '{token.text}' {wanted}".rstrip(), token.position)
+
+    def expression(self) -> Node:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise CompileError("expression recursion limit exceeded", self.tokens[self.at].position)
+        node = self.binary(("||",), lambda: self.binary(("&&",), self.relation))
+        if self.peek("?"):
+            position = self.take().position
+            yes = self.binary(("||",), lambda: self.binary(("&&",), self.relation))
+            self.expect(":")
+            node = Call(None, "_?_:_", (node, yes, self.expression()), position)
+        self.depth -= 1
+        return node
+
+    def binary(self, signs: tuple[str, ...], operand: Any) -> Node:
+        node: Node = operand()
+        count = 0
+        while self.peek(*signs):
+            token = self.take()
+            node = Call(None, f"_{token.text}_", (node, operand()), token.position)
+            count += 1
+            if count > MAX_DEPTH * 5:
+                raise CompileError("expression recursion limit exceeded", token.position)
+        return node
+
+    def relation(self) -> Node:
+        return self.binary(_RELATIONS, lambda: self.binary(("+", "-"), lambda: self.binary(("*", "/", "%"), self.unary)))
+
+    def unary(self) -> Node:
+        token = self.tokens[self.at]
+        if self.peek("!", "-"):
+            count = 0
+            while self.accept(token.text):
+                count += 1
+            following = self.tokens[self.at]
+            if token.text == "-" and following.kind == "int" and count % 2:
+                return self.member(self.integer(-1))
+            if count > MAX_DEPTH:
+                raise CompileError("expression recursion limit exceeded", token.position)
+            node = self.member(self.primary())
+            return Call(None, f"{token.text}_", (node,), token.position) if count % 2 else node
+        return self.member(self.primary())
+
+    def integer(self, sign: int = 1) -> Node:
+        token = self.take()
+        number = sign * token.value
+        if not -(2**63) <= number < 2**63:
+            raise CompileError("invalid int literal", token.position)
+        return Literal(number, token.position)
+
+    def member(self, node: Node) -> Node:
+        count = 0
+        while True:
+            count += 1
+            if count > MAX_DEPTH * 5:
+                raise CompileError("expression recursion limit exceeded", node.position)
+            token = self.tokens[self.at]
+            if self.accept("."):
+                optional = self.accept("?")
+                name = self.take()
+                if name.kind != "word" or name.text in ("in", *_KEYWORDS):
+                    self.at -= 1
+                    self.fail("expecting IDENTIFIER")
+                if not optional and self.peek("("):
+                    node = Call(node, name.text, self.arguments(), name.position)
+                else:
+                    node = Select(node, name.text, optional, token.position)
+            elif self.accept("["):
+                optional = self.accept("?")
+                node = Index(node, self.expression(), optional, token.position)
+                self.expect("]")
+            else:
+                return node
+
+    def arguments(self) -> tuple[Node, ...]:
+        self.expect("(")
+        out: list[Node] = []
+        if not self.accept(")"):
+            out.append(self.expression())
+            while self.accept(","):
+                out.append(self.expression())
+            self.expect(")")
+        return tuple(out)
+
+    def primary(self) -> Node:
+        token = self.tokens[self.at]
+        if token.kind == "int":
+            return self.integer()
+        if token.kind == "literal":
+            self.at += 1
+            return Literal(token.value, token.position)
+        if self.accept("("):
+            node = self.expression()
+            self.expect(")")
+            return node
+        if self.accept("["):
+            return self.list_of(token.position)
+        if self.accept("{"):
+            return self.map_of(token.position)
+        self.accept(".")  # a leading dot only says that the name is absolute
+        return self.word()
+
+    def word(self) -> Node:
+        token = self.tokens[self.at]
+        if token.kind != "word" or token.text == "in":
+            self.fail()
+        self.at += 1
+        if token.text in _KEYWORDS:
+            return Literal(_KEYWORDS[token.text], token.position)
+        if token.text in _RESERVED:
+            raise CompileError(f"reserved identifier: {token.text}", token.position)
+        if self.peek("("):
+            return Call(None, token.text, self.arguments(), token.position)
+        return Ident(token.text, token.position)
+
+    def list_of(self, position: int) -> Node:
+        items: list[tuple[Node, bool]] = []
+        while not self.peek("]"):
+            optional = self.accept("?")
+            items.append((self.expression(), optional))
+            if not self.accept(","):
+                break
+        self.expect("]")
+        return ListOf(tuple(items), position)
+
+    def map_of(self, position: int) -> Node:
+        entries: list[tuple[Node, Node, bool]] = []
+        while not self.peek("}"):
+            optional = self.accept("?")
+            key = self.expression()
+            self.expect(":")
+            entries.append((key, self.expression(), optional))
+            if not self.accept(","):
+                break
+        self.expect("}")
+        return MapOf(tuple(entries), position)
+
+
+def parse(text: str) -> Node:
+    """The tree of an expression. Raises :class:`CompileError`."""
+    if len(text) > MAX_LENGTH:
+        raise CompileError(f"expression is longer than {MAX_LENGTH} characters", 0)
+    parser = _Parser(text)
+    node = parser.expression()
+    if parser.tokens[parser.at].kind != "end":
+        parser.fail("expecting <EOF>")
+    return node
