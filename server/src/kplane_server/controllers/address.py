@@ -20,6 +20,8 @@ Document = dict[str, Any]
 CONFIG_MAPS: Final = ResourceId("configmaps")
 #: The ConfigMap that holds the note.
 NAME: Final = "kplane-operator"
+#: The ConfigMap that tells clients the port.
+MANAGEMENT: Final = "kplane-management"
 
 
 class AddressNote:
@@ -27,6 +29,7 @@ class AddressNote:
 
     def __init__(self, store: Store, plane: ManagementPlane) -> None:
         self._store = store
+        self._port = str(plane.port)
         ca = hashlib.sha256(plane.ca_certificate).hexdigest()
         self._data = {"baseURL": plane.base_url, "caSHA256": ca, "adminTokenLifetime": str(plane.admin_token_lifetime)}
         self._key = contract.root_key(CONFIG_MAPS, NAME, contract.SYSTEM_NAMESPACE)
@@ -35,6 +38,16 @@ class AddressNote:
         """Whether the note is missing, or about another address."""
         stored = self._store.get(self._key)
         return stored is None or codec.decode(stored.value).get("data") != self._data
+
+    async def publish_port(self) -> None:
+        """ConfigMap ``kplane-management`` names the present port, also where somebody wrote to it."""
+        stored = self._store.get(contract.root_key(CONFIG_MAPS, MANAGEMENT, contract.SYSTEM_NAMESPACE))
+        if stored is None:
+            return
+        document: Document = codec.decode(stored.value)
+        data = {**(document.get("data") or {}), "ingressPort": self._port}
+        if data != document.get("data"):
+            await self._store.commit([documents.change(stored, {**document, "data": data})])
 
     async def note(self, now: str) -> None:
         """All ControlPlanes have the present address."""

@@ -50,7 +50,7 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         self._subscription = self._subscribe(max(0, self._store.revision - REPLAYED_EVENTS))
         self._loop_task = loop.create_task(self._listen(), name="controllers")
-        self._resync()
+        self.look_again()
 
     async def stop(self) -> None:
         """End everything that runs."""
@@ -113,7 +113,7 @@ class Dispatcher:
                 log.warning("the controllers fell behind; looking at everything again")
                 self._subscription.close()
                 self._subscription = self._subscribe(self._store.revision)
-                self._resync()
+                self.look_again()
                 continue
             if not events and self._subscription.ended:
                 return
@@ -138,7 +138,8 @@ class Dispatcher:
 
     # -- everything again
 
-    def _resync(self) -> None:
+    def look_again(self) -> None:
+        """Let every controller look for work that no event will tell it of."""
         if self._resync_task is not None:
             self._resync_task.cancel()
         self._resync_task = asyncio.get_running_loop().create_task(self._look_at_everything(), name="controllers resync")

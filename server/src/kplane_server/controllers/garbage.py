@@ -34,6 +34,9 @@ Document = dict[str, Any]
 #: How soon to look again at dependents whose fate could not be decided (seconds).
 UNDECIDED_PAUSE: Final = 30.0
 
+#: How many objects are looked at for an owner that may be in another namespace.
+SEARCHED_OWNERS: Final = 500
+
 _COMPONENT: Final = "garbage-collector-controller"
 _OWNED: Final = b'"ownerReferences":['
 _BLOCKING: Final = b'"blockOwnerDeletion":true'
@@ -244,9 +247,9 @@ class GarbageCollector:
         return Standing.ABSENT
 
     def _elsewhere(self, control_plane: ControlPlane, info: ResourceInfo, uid: str) -> bool:
-        """Whether the owner is in another namespace, where it owns nothing."""
+        """Whether the owner is in another namespace, where it owns nothing. Only a note for people hangs on it, so the search is short."""
         needle = f'"uid":"{uid}"'.encode()
-        page = self._store.page(Scope(control_plane.record.id, info.storage_id))
+        page = self._store.page(Scope(control_plane.record.id, info.storage_id), limit=SEARCHED_OWNERS)
         return any(needle in item.value and codec.decode(item.value)["metadata"].get("uid") == uid for item in page.items)
 
     async def _complain(self, control_plane: ControlPlane, dependent: Document, reference: Json) -> None:

@@ -33,6 +33,7 @@ class Controllers:
         self._namespaces = NamespaceController(directory, clock)
         self._operator = Operator(directory, self._namespaces, clock)
         self.dispatcher = Dispatcher(directory.store, [self._operator, self._namespaces, *_others(directory, clock)])
+        self._operator.on_revival = self.dispatcher.look_again
 
     async def start(self) -> None:
         """Begin to work. Returns at once."""

@@ -54,8 +54,11 @@ PLAIN_RESOURCES: Final = frozenset(
 )
 #: At most so many objects go in one commit.
 PLAIN_LIMIT: Final = 500
-#: How soon to look again at what does not go at once (seconds).
+#: How many objects of a resource are read to say which finalizers hold them.
+REPORTED_LIMIT: Final = 1_000
+#: How soon to look again at what does not go at once, and so much later for each object that is left (seconds).
 REMAINING_PAUSE: Final = 1.0
+REMAINING_PAUSE_EACH: Final = 0.001
 
 #: Condition type → its reason and message when all is well.
 _GOOD: Final = {
@@ -229,11 +232,10 @@ class NamespaceController:
         counts: dict[str, int] = {}
         finalizers: Counter[str] = Counter()
         for resource in self._store.resources_in(vcp, name):
-            items = self._store.page(Scope(vcp, resource, name)).items
-            if items:
-                info = control_plane.api.resources.by_storage(resource)
-                counts[_qualified(info, resource)] = len(items)
-            for item in items:
+            scope = Scope(vcp, resource, name)
+            if count := self._store.count(scope):
+                counts[_qualified(control_plane.api.resources.by_storage(resource), resource)] = count
+            for item in self._store.page(scope, limit=REPORTED_LIMIT).items:
                 if b'"finalizers":[' in item.value:
                     finalizers.update(codec.decode(item.value)["metadata"].get("finalizers") or ())
         return Remaining(counts, dict(finalizers))
@@ -263,7 +265,7 @@ class NamespaceController:
                 await self._store.commit([documents.change(stored, document)])
             except RevisionMismatch:
                 return 0.0
-        return REMAINING_PAUSE
+        return REMAINING_PAUSE + REMAINING_PAUSE_EACH * sum(remaining.resources.values())
 
 
 def _only_ours(document: Document) -> bool:

@@ -92,6 +92,8 @@ class Operator:
         self._quick = QuickStart(directory.plane, clock)
         self._classes: dict[str, tuple[int, Document]] = {}
         self._queue: WorkQueue | None = None
+        #: Called when retained data is served again: there may be work in it that was begun before. The manager sets it.
+        self.on_revival: Callable[[], None] = lambda: None
         #: Our own last write of an object, by the bytes after its revision: its event needs no second look.
         self._mine: dict[ObjectKey, bytes] = {}
         #: Explicit endpointRefs: endpoint → ControlPlanes. The default endpoint's name tells whose it is.
@@ -200,6 +202,7 @@ class Operator:
         elif key == ADDRESS:
             if self._queue is not None and self._queue.unsettled > 1:
                 return ADDRESS_PAUSE  # not every ControlPlane has the new address yet
+            await self._address.publish_port()
             await self._address.note(timestamps.from_epoch(self._clock()))
         return None
 
@@ -288,6 +291,7 @@ class Operator:
         document["metadata"]["annotations"] = annotations
         await self._directory.reattach(resting.id, [documents.change(stored, document)])
         self._enqueue(RETAINED, RETAINED_PAUSE)
+        self.on_revival()
         return None
 
     def _chosen(self, document: Document, path: str) -> VcpRecord | None:

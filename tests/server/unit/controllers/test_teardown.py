@@ -185,3 +185,28 @@ async def crash_and_recover(world: World, policy: str, fuse: int) -> None:
     left = [record.state for record in world.store.vcps() if record.name == "demo"]
     assert left == ([] if policy == "Destroy" else [VcpState.RETAINED]), fuse
     await world.stop()
+
+
+async def test_work_that_was_begun_in_retained_data_goes_on_when_it_is_taken_over(world: World) -> None:
+    await world.control_plane("demo")
+    await world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}, "demo")
+    await world.settle()
+    await world.stop()
+    await world.delete("Namespace", "n", vcp="demo")
+    record = world.store.vcp("demo")
+    assert record is not None
+    await world.directory.retain(record.id)
+    await world.delete("ControlPlane", "demo")
+    await world.restart()
+    await world.settle(lambda: traces(world, "demo") == [])
+    await world.control_plane("demo", annotations={REATTACH: "true"})
+    await world.settle(lambda: world.condition("ControlPlane", "demo", "Ready")[0] == "True")
+    await world.settle(lambda: world.get("Namespace", "n", vcp="demo") is None)
+
+
+async def test_the_port_that_clients_are_told_is_the_present_one(world: World) -> None:
+    await world.settle()
+    await world.merge("ConfigMap", "kplane-management", {"data": {"mine": "kept"}}, "kplane-system")
+    await world.restart(base_url="https://127.0.0.1:9443", port=9443)
+    await world.settle()
+    assert world.read("ConfigMap", "kplane-management", "kplane-system")["data"] == {"ingressPort": "9443", "mine": "kept"}
