@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
+from kplane_server.admission.limitranger import LimitRanger
 from kplane_server.admission.namespaces import NamespaceLifecycle
 from kplane_server.admission.plugin import Plugin
 from kplane_server.admission.priority import Priority
+from kplane_server.admission.quota.plugin import ResourceQuotaAdmission
 from kplane_server.admission.serviceaccounts import ServiceAccountAdmission
 from kplane_server.admission.tolerations import DefaultTolerationSeconds
 from kplane_server.registry.attributes import Attributes
@@ -53,5 +55,6 @@ async def _finish(pending: Awaitable[None] | None) -> None:
 
 
 def default_chain(extra: Sequence[Plugin] = ()) -> Chain:
-    """The plug-ins that every control plane has; ``extra`` come last. RBAC escalation is checked around the chain, by ``access``."""
-    return Chain([NamespaceLifecycle(), ServiceAccountAdmission(), Priority(), DefaultTolerationSeconds(), *extra])
+    """The plug-ins that every control plane has; ``extra`` come last but for quotas. ``access`` checks RBAC escalation around it."""
+    first = (NamespaceLifecycle(), LimitRanger(), ServiceAccountAdmission(), Priority(), DefaultTolerationSeconds())
+    return Chain([*first, *extra, ResourceQuotaAdmission()])

@@ -12,10 +12,27 @@ from typing import Protocol
 
 from kplane_server.model.errors import Json
 from kplane_server.model.identity import UserInfo
-from kplane_server.model.keys import VcpId
+from kplane_server.model.keys import ObjectKey, VcpId
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Lookup
+from kplane_server.storage.api import Mutation
+
+
+class Reservation(Protocol):
+    """What a write takes from elsewhere in its own commit (from a quota). A plug-in leaves it in the attributes."""
+
+    @property
+    def lock(self) -> ObjectKey:
+        """What writes queue for that take from the same place; it need not exist."""
+        ...
+
+    def mutations(self) -> Sequence[Mutation]:
+        """The changes to commit with the object, for what is there now; asked again when another change came first.
+
+        It does not wait, and raises ``ApiError`` when there is not enough left.
+        """
+        ...
 
 
 class Operation(StrEnum):
@@ -32,6 +49,7 @@ class Attributes:
     object: the new document (None for a deletion); old: the stored one (None for a creation).
     mutated: a plug-in changed ``object``, so that defaults must be filled in again.
     options: the CreateOptions, UpdateOptions or DeleteOptions, as a document.
+    reservation: set by a judge that takes something for this write in the same commit.
     """
 
     operation: Operation
@@ -46,6 +64,7 @@ class Attributes:
     subresource: str = ""
     options: Json | None = None
     mutated: bool = False
+    reservation: Reservation | None = None
 
     @property
     def user(self) -> UserInfo:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import orjson
@@ -119,12 +120,16 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
     if ctx.dry_run:
         if registry.store.get(key) is not None:
             raise RevisionMismatch(key, ABSENT, registry.store.revision)
+        if attributes.reservation is not None:
+            attributes.reservation.mutations()
         return Stored(key, 0, codec.encode_without_revision(obj))
-    _check_still_open(registry, info, key, namespaces)
+    still_open = partial(_check_still_open, registry, info, key, namespaces)
     birth = registry.births.get(info.storage_id)
-    if birth is not None and (writing := birth(obj, mutations[0])) is not None:
-        return conversion.read(await registry.stored(writing), info)
-    revisions = await registry.commit(mutations)
+    if birth is not None:
+        still_open()
+        if (writing := birth(obj, mutations[0])) is not None:
+            return conversion.read(await registry.stored(writing), info)
+    revisions = await registry.commit_reserved(mutations, attributes.reservation, still_open)
     return registry.answer(info, mutations[0], revisions[0])
 
 

@@ -32,7 +32,7 @@ LOCK_PATIENCE: Final = 0.5
 #: The same for writes that take from one quota: its holder waits for nothing but the store.
 RESERVATION_PATIENCE: Final = 10.0
 
-CHANGING: Final = "the object has been modified; please apply your changes to the latest version and try again"
+MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
 
 _SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH: Final = 5
@@ -245,7 +245,7 @@ class Registry:
                     last = mismatch
                     if all(mutation.key != mismatch.key for mutation in taken):
                         raise
-        raise conflict(str(last.key.resource), "", last.key.name, CHANGING) from last
+        raise conflict(str(last.key.resource), "", last.key.name, MODIFIED) from last
 
     def answer(self, info: ResourceInfo, mutation: Mutation, revision: int) -> Stored:
         """What the client sees of a mutation that was committed."""

@@ -23,18 +23,16 @@ from kplane_server.model.errors import (
 from kplane_server.model.keys import ObjectKey
 from kplane_server.model.metadata import metadata_update_causes
 from kplane_server.registry import codec, conversion
-from kplane_server.registry.attributes import Operation
+from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.create import create
 from kplane_server.registry.documents import accept, check_types, complete, own_updated, shape_causes
-from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, dedup_owner_references, reject
+from kplane_server.registry.generic import MODIFIED, WRITE_ATTEMPTS, Registry, check_namespace, check_type, dedup_owner_references, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Strategy
 from kplane_server.schema.patch.json_patch import equal
 from kplane_server.storage.api import RevisionMismatch, Stored
-
-MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
 
 #: From the stored document (``None``: there is none; the callee may change what it gets) to the wanted one.
 Transform = Callable[[Json | None], Json]
@@ -148,37 +146,30 @@ async def _attempt(
     if not owned:
         new = attributes.object = own_updated(info, new, old, ctx, subresource, registry.now())
     causes = metadata_update_causes(new["metadata"], old["metadata"])
-    reject(info, key.name, causes + (shape_causes(info, new, old) or strategy.validate_update(new, old, sctx)))
+    reject(info, key.name, causes + (shape_causes(info, new, old, ctx.warn) or strategy.validate_update(new, old, sctx)))
     for text in strategy.warnings(new, old):
         ctx.warn(text)
     await registry.admission.validate(attributes)
-    return await _store(registry, info, strategy, stored, seen, new, old, ctx, subresource)
+    return await _store(registry, strategy, stored, seen, old, attributes)
 
 
-async def _store(
-    registry: Registry,
-    info: ResourceInfo,
-    strategy: Strategy,
-    stored: Stored,
-    seen: Stored,
-    new: Json,
-    old: Json,
-    ctx: RequestContext,
-    subresource: str,
-) -> Stored:
-    key = stored.key
+async def _store(registry: Registry, strategy: Strategy, stored: Stored, seen: Stored, old: Json, attributes: Attributes) -> Stored:
+    info, key, ctx, new = attributes.info, stored.key, attributes.context, attributes.object
+    assert new is not None  # an update has a document
     mutation = registry.mutation(info, key, new, stored.revision)
     encoded = mutation.draft.at(stored.revision)
     if encoded == stored.value or (len(encoded) == len(stored.value) and _same(new, old)):
         return seen  # nothing changed: no write and no event, as upstream
-    sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
+    sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(attributes.subresource))
     gone = mutation.terminating and not holds(info, new)
     companions = strategy.companions(None if gone else new, old, sctx)
     mutations = [registry.mutation(info, key, new, stored.revision, delete=gone) if companions or gone else mutation]
     mutations += registry.companion_mutations(companions, ctx)
     if ctx.dry_run:
+        if attributes.reservation is not None:
+            attributes.reservation.mutations()
         return conversion.read(Stored(key, stored.revision, mutations[0].draft.at(stored.revision)), info)
-    revisions = await registry.commit(mutations)
+    revisions = await registry.commit_reserved(mutations, attributes.reservation)
     return registry.answer(info, mutations[0], revisions[0])
 
 

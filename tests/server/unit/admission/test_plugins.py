@@ -24,9 +24,7 @@ class World:
     """A look-up over a plain dictionary."""
 
     def __init__(self, *documents: tuple[str, Any]) -> None:
-        self._documents = {
-            (resource, d["metadata"].get("namespace", ""), d["metadata"]["name"]): d for resource, d in documents
-        }
+        self._documents = {(resource, d["metadata"].get("namespace", ""), d["metadata"]["name"]): d for resource, d in documents}
 
     def get(self, resource: ResourceId, namespace: str, name: str) -> Any:
         return self._documents.get((resource, namespace, name))
@@ -37,6 +35,12 @@ class World:
     def list(self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None) -> Iterable[Any]:
         found = [(name, d) for (r, n, name), d in self._documents.items() if r == resource and namespace in (None, n)]
         return [d for name, d in found if named is None or named(name)]
+
+    def count(self, resource: ResourceId, namespace: str | None = None) -> int:
+        return len(list(self.list(resource, namespace)))
+
+    def changed(self, resource: ResourceId) -> int:
+        return 1
 
 
 NAMESPACE = ("namespaces", {"metadata": {"name": "ns"}})
