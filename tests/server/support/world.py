@@ -52,9 +52,13 @@ class FusedStore(MemoryStore):
             raise StorageUnavailable("the process is dead")
         self.writes += 1
 
-    async def commit(self, mutations: Any) -> list[int]:
+    async def commit(self, mutations: Any, bounds: Any = None) -> list[int]:
         self._burn()
-        return await super().commit(mutations)
+        return await super().commit(mutations, bounds)
+
+    async def settle_vcp(self, *args: Any, **kwargs: Any) -> VcpRecord:
+        self._burn()
+        return await super().settle_vcp(*args, **kwargs)
 
     async def create_vcp(self, *args: Any, **kwargs: Any) -> VcpRecord:
         self._burn()

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope, VcpId
 
@@ -112,6 +112,32 @@ class FutureRevision(Exception):
         self.revision, self.current = revision, current
 
 
+class Usage(NamedTuple):
+    """How many documents a VCP has written, and their bytes. What it has from its layer does not count, nor does its history."""
+
+    objects: int
+    bytes: int
+
+
+#: The usage of a VCP that has written nothing.
+NOTHING: Final = Usage(0, 0)
+
+
+class Bounds(NamedTuple):
+    """How far a VCP may grow: ``None`` is no bound."""
+
+    objects: int | None = None
+    bytes: int | None = None
+
+
+class BoundExceeded(Exception):
+    """A commit would make a VCP grow beyond a bound. Nothing of it was applied. ``what``: objects or bytes; ``growth``: by how much."""
+
+    def __init__(self, what: str, limit: int, used: int, growth: int) -> None:
+        super().__init__(f"{what}: {used} used of {limit}, {growth} more asked for")
+        self.what, self.limit, self.used, self.growth = what, limit, used, growth
+
+
 class StorageFull(Exception):
     """The disk took no more: nothing of the commit was kept, and reads go on."""
 
@@ -129,14 +155,18 @@ class UnknownVcp(Exception):
 
 
 class VcpState(StrEnum):
-    ACTIVE = "active"      # served
+    ACTIVE = "active"  # served
     RETAINED = "retained"  # its ControlPlane is gone, its data is kept
-    WIPING = "wiping"      # being destroyed; resumes after a crash
+    WIPING = "wiping"  # being destroyed; resumes after a crash
 
 
 @dataclass(frozen=True, slots=True)
 class VcpRecord:
-    """The row of one incarnation. ``revision`` is that of its creation; ``created`` is in seconds since the epoch, UTC."""
+    """The row of one incarnation. ``revision`` is that of its creation; ``created`` is in seconds since the epoch, UTC.
+
+    settings: what those who make VCPs have settled for this one; the store does not read it.
+    due: when they want to find it by :meth:`Store.due` (seconds since the epoch).
+    """
 
     id: VcpId
     name: str
@@ -145,6 +175,8 @@ class VcpRecord:
     revision: int
     state: VcpState
     key_generation: int = 1  # of its token-signing key; grows with a rotation
+    settings: str = ""
+    due: int | None = None
 
 
 class LayerObject(NamedTuple):
@@ -173,7 +205,7 @@ class Page(NamedTuple):
 
     items: list[Stored]
     revision: int
-    more: bool            # something of the scope is left after the last item
+    more: bool  # something of the scope is left after the last item
     remaining: int | None  # how many, where it is cheap to know
 
 
@@ -243,9 +275,10 @@ class Store(Protocol):
         ...
 
     # -- writes
-    async def commit(self, mutations: Sequence[Mutation]) -> list[int]:
+    async def commit(self, mutations: Sequence[Mutation], bounds: Bounds | None = None) -> list[int]:
         """Apply all or none; one revision for each mutation, in order.
 
+        bounds: of the VCP whose objects these are; a commit that would make it grow beyond one raises BoundExceeded.
         Raises RevisionMismatch, UnknownVcp, StorageFull, StorageUnavailable, and ValueError for two mutations of one key.
         A caller that is cancelled while it waits may still have its commit applied.
         """
@@ -263,6 +296,15 @@ class Store(Protocol):
         """The same over all VCPs, for controllers; ``None`` means every resource."""
         ...
 
+    # -- usage
+    def usage(self, vcp: VcpId) -> Usage:
+        """What a VCP has written. Costs one look-up."""
+        ...
+
+    def queued(self, vcp: VcpId) -> int:
+        """How many commits of a VCP wait for their transaction."""
+        ...
+
     # -- VCPs
     def vcp(self, name: str) -> VcpRecord | None:
         """The active incarnation of a name."""
@@ -272,7 +314,13 @@ class Store(Protocol):
 
     def vcps(self, state: VcpState | None = None) -> list[VcpRecord]: ...
 
-    async def create_vcp(self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+    def due(self, limit: int = 100) -> list[VcpRecord]:
+        """The active incarnations that have ``due`` set, the earliest first. Costs what it returns."""
+        ...
+
+    async def create_vcp(
+        self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = (), settings: str = "", due: int | None = None
+    ) -> VcpRecord:
         """Make a new incarnation, with ``mutations`` (of any VCP) in the same commit.
 
         Mutations of the new VCP itself name it as ``NEW_VCP``.
@@ -281,14 +329,24 @@ class Store(Protocol):
         ...
 
     async def set_vcp_state(self, vcp: VcpId, state: VcpState, mutations: Sequence[Mutation] = ()) -> VcpRecord:
-        """Move an incarnation to another state; leaving ACTIVE ends its subscriptions and refuses its writes.
+        """Move an incarnation to another state; leaving ACTIVE ends its subscriptions, refuses its writes and clears ``due``.
 
         The mutations are applied after the move. Raises ValueError for a move out of WIPING, of root, or to ACTIVE while the
         name has another active incarnation.
         """
         ...
 
-    async def rotate_vcp_key(self, vcp: VcpId) -> VcpRecord: ...
+    async def settle_vcp(self, vcp: VcpId, settings: str, due: int | None, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        """Set ``settings`` and ``due`` of an active incarnation, with ``mutations`` in the same commit. Raises as commit does."""
+        ...
+
+    def end_watches(self, vcp: VcpId) -> None:
+        """End the subscriptions to scopes of a VCP, as if it were no longer served."""
+        ...
+
+    async def rotate_vcp_key(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        """Count the key generation of an incarnation up, with ``mutations`` in the same commit."""
+        ...
 
     async def wipe_vcp(self, vcp: VcpId, *, batch: int = 2_000) -> int:
         """Delete every row of an incarnation in state WIPING, then its record. Resumable; nothing is left to do for an unknown one.

@@ -18,6 +18,8 @@ from kplane_server.model.names import ROOT
 from kplane_server.storage.api import (
     ANY,
     NEW_VCP,
+    BoundExceeded,
+    Bounds,
     Compacted,
     Event,
     EventType,
@@ -29,6 +31,7 @@ from kplane_server.storage.api import (
     Stored,
     Subscription,
     UnknownVcp,
+    Usage,
     VcpRecord,
     VcpState,
 )
@@ -74,9 +77,7 @@ class MemoryStore:
         entry = self._objects.get(key)
         return None if entry is None or not self._readable(key.vcp) else Stored(key, entry.revision, entry.value)
 
-    def page(
-        self, scope: Scope, *, after: tuple[str, str] | None = None, limit: int | None = None, revision: int | None = None
-    ) -> Page:
+    def page(self, scope: Scope, *, after: tuple[str, str] | None = None, limit: int | None = None, revision: int | None = None) -> Page:
         snapshot = self._snapshot(scope, revision)
         items = [stored for stored in snapshot if after is None or (stored.key.namespace, stored.key.name) > after]
         more = limit is not None and len(items) > limit
@@ -123,9 +124,32 @@ class MemoryStore:
 
     # -- writes
 
-    async def commit(self, mutations: Sequence[Mutation]) -> list[int]:
+    async def commit(self, mutations: Sequence[Mutation], bounds: Bounds | None = None) -> list[int]:
         self._check(mutations)
+        if bounds is not None and mutations:
+            self._check_bounds(mutations, bounds)
         return self._apply(mutations)
+
+    def _check_bounds(self, mutations: Sequence[Mutation], bounds: Bounds) -> None:
+        objects = size = 0
+        for mutation in mutations:
+            entry = self._objects.get(mutation.key)
+            had = entry.value if entry is not None and entry.written else None
+            objects += (not mutation.delete) - (had is not None)
+            size += (0 if mutation.delete else len(mutation.draft.at(self._revision))) - len(had or b"")
+        used = self.usage(mutations[0].key.vcp)
+        for what, limit, have, more in (("objects", bounds.objects, used.objects, objects), ("bytes", bounds.bytes, used.bytes, size)):
+            if limit is not None and more > 0 and have + more > limit:
+                raise BoundExceeded(what, limit, have, more)
+
+    # -- usage
+
+    def usage(self, vcp: VcpId) -> Usage:
+        written = [entry.value for key, entry in self._objects.items() if key.vcp == vcp and entry.written]
+        return Usage(len(written), sum(map(len, written)))
+
+    def queued(self, vcp: VcpId) -> int:
+        return 0
 
     def _check(self, mutations: Sequence[Mutation], making_vcp: bool = False) -> None:
         if self._closed:
@@ -200,12 +224,18 @@ class MemoryStore:
     def vcps(self, state: VcpState | None = None) -> list[VcpRecord]:
         return [record for record in self._records.values() if state in (None, record.state)]
 
-    async def create_vcp(self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+    def due(self, limit: int = 100) -> list[VcpRecord]:
+        waiting = [(record.due, record.id, record) for record in self._records.values() if record.due is not None]
+        return [record for _, _, record in sorted(waiting, key=lambda item: item[:2])][:limit]
+
+    async def create_vcp(
+        self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = (), settings: str = "", due: int | None = None
+    ) -> VcpRecord:
         self._check(mutations, making_vcp=True)
         if self.vcp(name) is not None:
             raise ValueError(f"VCP {name!r} exists")
         before = self._revision, self._last_vcp
-        record = self._make_vcp(name, uid, created)
+        record = self._make_vcp(name, uid, created, settings, due)
         placed = [replace(m, key=m.key._replace(vcp=record.id)) if m.key.vcp == NEW_VCP else m for m in mutations]
         try:
             self._check(placed)
@@ -216,10 +246,10 @@ class MemoryStore:
         self._apply(placed)
         return record
 
-    def _make_vcp(self, name: str, uid: str, created: int) -> VcpRecord:
+    def _make_vcp(self, name: str, uid: str, created: int, settings: str = "", due: int | None = None) -> VcpRecord:
         self._last_vcp += 1
         self._revision += 1
-        record = VcpRecord(VcpId(self._last_vcp), name, uid, created, self._revision, VcpState.ACTIVE)
+        record = VcpRecord(VcpId(self._last_vcp), name, uid, created, self._revision, VcpState.ACTIVE, settings=settings, due=due)
         self._records[record.id] = record
         layer = self._overlay.layer(record)
         for resource in layer.resources(record):
@@ -242,7 +272,7 @@ class MemoryStore:
             taken = state is VcpState.ACTIVE and self.vcp(record.name) is not None
             if vcp == ROOT_VCP_ID or record.state is VcpState.WIPING or taken:
                 raise ValueError(f"VCP {record.name!r} cannot go from {record.state} to {state}")
-        self._records[vcp] = replace(record, state=state)
+        self._records[vcp] = record if state is record.state else replace(record, state=state, due=None)
         try:
             self._check(mutations)
         except Exception:
@@ -253,11 +283,25 @@ class MemoryStore:
             self._hub.end_vcp(vcp)
         return self._records[vcp]
 
-    async def rotate_vcp_key(self, vcp: VcpId) -> VcpRecord:
+    async def settle_vcp(self, vcp: VcpId, settings: str, due: int | None, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        record = self._records.get(vcp)
+        if record is None or record.state is not VcpState.ACTIVE:
+            raise UnknownVcp(str(vcp))
+        self._check(mutations)
+        record = self._records[vcp] = replace(record, settings=settings, due=due)
+        self._apply(mutations)
+        return record
+
+    def end_watches(self, vcp: VcpId) -> None:
+        self._hub.end_vcp(vcp)
+
+    async def rotate_vcp_key(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:
         record = self._records.get(vcp)
         if record is None or record.state is VcpState.WIPING:
             raise UnknownVcp(str(vcp))
+        self._check(mutations)
         record = self._records[vcp] = replace(record, key_generation=record.key_generation + 1)
+        self._apply(mutations)
         return record
 
     async def wipe_vcp(self, vcp: VcpId, *, batch: int = 2_000) -> int:

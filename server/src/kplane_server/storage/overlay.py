@@ -70,9 +70,7 @@ class Overlay:
         return names[start:end]
 
 
-def merge(
-    scope: Scope, rows: Iterable[Row], names: Sequence[Position], base: Callable[[ObjectKey], Stored | None]
-) -> Iterator[Stored]:
+def merge(scope: Scope, rows: Iterable[Row], names: Sequence[Position], base: Callable[[ObjectKey], Stored | None]) -> Iterator[Stored]:
     """Rows over layer objects, in key order. ``rows`` and ``names`` are sorted; a row hides the layer object of its place."""
     vcp, resource, _ = scope
     remaining = iter(names)

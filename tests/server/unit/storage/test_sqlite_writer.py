@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from contract.stores import ROLES, delete, key, layer_for, new_vcp, put, scope
 
+from kplane_server.model.keys import VcpId
 from kplane_server.storage.api import VcpState
 from kplane_server.storage.sqlite import SqliteStore, counts, writer
 from kplane_server.storage.sqlite import store as store_module
@@ -126,3 +127,21 @@ def test_unfinished_work_is_found_without_reading_every_object(tmp_path: Path) -
         return " ".join(row[3] for row in rows)
 
     assert "objects_terminating" in asyncio.run(plan())
+
+
+async def test_vcps_take_turns_in_the_queue(store: SqliteStore) -> None:
+    noisy, quiet = (await store.create_vcp("noisy", "u1", created=1)).id, (await store.create_vcp("quiet", "u2", created=1)).id
+    done: list[str] = []
+
+    async def commit(vcp: VcpId, name: str) -> None:
+        await store.commit([put(key(name, vcp=vcp))])
+        done.append(name)
+
+    flood = [asyncio.create_task(commit(noisy, f"n{n}")) for n in range(200)]
+    late = asyncio.create_task(commit(quiet, "quiet"))
+    await asyncio.sleep(0)
+    assert (store.queued(noisy), store.queued(quiet)) == (200, 1)
+    await asyncio.gather(*flood, late)
+    assert done.index("quiet") <= writer.SHARE_REQUESTS
+    assert [name for name in done if name != "quiet"] == [f"n{n}" for n in range(200)], "in order within a VCP"
+    assert (store.queued(noisy), store.queued(quiet)) == (0, 0)

@@ -17,12 +17,16 @@ from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, VcpId
 from kplane_server.storage.api import (
     ANY,
     NEW_VCP,
+    NOTHING,
+    BoundExceeded,
+    Bounds,
     Event,
     EventType,
     Mutation,
     RevisionMismatch,
     StorageUnavailable,
     UnknownVcp,
+    Usage,
     VcpRecord,
     VcpState,
 )
@@ -33,9 +37,8 @@ _INSERT = "INSERT INTO objects (vcp, resource, namespace, name, revision, termin
 _UPDATE = "UPDATE objects SET revision = ?, terminating = ?, owners = ?, value = ? WHERE id = ?"
 _DELETE = "DELETE FROM objects WHERE id = ?"
 _LOG = "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_STATE = (
-    "UPDATE state SET revision = ?, log_floor = ?, log_rows = log_rows + ?, objects = objects + ? WHERE revision = ?"
-)
+_STATE = "UPDATE state SET revision = ?, log_floor = ?, log_rows = log_rows + ?, objects = objects + ? WHERE revision = ?"
+_USAGE = "UPDATE vcps SET objects = objects + ?, bytes = bytes + ? WHERE id = ?"
 _OWNER_ADD = "INSERT OR IGNORE INTO owners (vcp, owner, resource, namespace, name) VALUES (?, ?, ?, ?, ?)"
 _OWNER_DROP = "DELETE FROM owners WHERE vcp = ? AND owner = ? AND resource = ? AND namespace = ? AND name = ?"
 _GARBAGE = "INSERT OR IGNORE INTO garbage SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM owners WHERE vcp = ?1 AND owner = ?2)"
@@ -56,7 +59,7 @@ class _Place(NamedTuple):
     record: VcpRecord
     key: ObjectKey
     row: int | None  # its id, where there is a row
-    revision: int    # 0: nothing is there
+    revision: int  # 0: nothing is there
     value: bytes | None
     owners: str | None
 
@@ -65,12 +68,19 @@ class Batch:
     """The open transaction. Its methods are what a request may do in it; they raise before they write, or not at all."""
 
     def __init__(
-        self, connection: sqlite3.Connection, overlay: Overlay, record: Callable[[VcpId], VcpRecord | None], revision: int, log_floor: int
+        self,
+        connection: sqlite3.Connection,
+        overlay: Overlay,
+        record: Callable[[VcpId], VcpRecord | None],
+        usage: Callable[[VcpId], Usage],
+        revision: int,
+        log_floor: int,
     ) -> None:
         self._sql = connection.execute
         self._sql_many = connection.executemany
         self._overlay = overlay
         self._known = record
+        self._used = usage
         self._start = revision
         self.revision = revision
         self.log_floor = log_floor
@@ -79,14 +89,35 @@ class Batch:
         self.dirty = False  # something is to be committed that is not a change of rows
         self.events: list[Event] = []
         self.records: dict[VcpId, VcpRecord | None] = {}
+        self.growth: dict[VcpId, Usage] = {}
         self._log: list[tuple[object, ...]] = []
 
     # -- objects
 
-    def commit(self, mutations: Sequence[Mutation]) -> list[int]:
+    def commit(self, mutations: Sequence[Mutation], bounds: Bounds | None = None) -> list[int]:
         """Apply all mutations or none; returns their revisions."""
         places = [self._place(mutation, self._active(mutation.key.vcp)) for mutation in mutations]
+        if bounds is not None and places:
+            self._check(bounds, mutations, places)
         return [self._apply(mutation, place) for mutation, place in zip(mutations, places, strict=True)]
+
+    def _check(self, bounds: Bounds, mutations: Sequence[Mutation], places: Sequence[_Place]) -> None:
+        """Refuse what would grow beyond a bound. What makes things smaller, or no larger, is never refused."""
+        vcp = places[0].record.id
+        objects = size = 0
+        for mutation, place in zip(mutations, places, strict=True):
+            had = place.row is not None and place.value is not None
+            objects += (not mutation.delete) - had
+            size -= len(place.value or b"") if had else 0
+            if not mutation.delete:
+                size += len(mutation.draft.head) + len(str(self.revision)) + len(mutation.draft.tail)
+        used, grown = self._used(vcp), self.growth.get(vcp, NOTHING)
+        for what, limit, have, more in (
+            ("objects", bounds.objects, used.objects + grown.objects, objects),
+            ("bytes", bounds.bytes, used.bytes + grown.bytes, size),
+        ):
+            if limit is not None and more > 0 and have + more > limit:
+                raise BoundExceeded(what, limit, have, more)
 
     def _active(self, vcp: VcpId) -> VcpRecord:
         record = self.record(vcp)
@@ -127,7 +158,12 @@ class Batch:
             self._own(key, place.owners, owners)
         if mutation.delete and mutation.uid:
             self._sql(_GARBAGE, (key.vcp, mutation.uid))
-        self.objects += (not mutation.delete) - (row is not None and place.value is not None)
+        had = row is not None and place.value is not None
+        objects = (not mutation.delete) - had
+        size = (0 if mutation.delete else len(value)) - (len(place.value or b"") if had else 0)
+        self.objects += objects
+        grown = self.growth.get(key.vcp, NOTHING)
+        self.growth[key.vcp] = Usage(grown.objects + objects, grown.bytes + size)
         kind = EventType.DELETED if mutation.delete else EventType.ADDED if place.value is None else EventType.MODIFIED
         self._log.append((revision, *key, kind.value, place.revision, place.value, value if mutation.delete else None))
         self.events.append(Event(revision, kind, key, value, place.value, place.revision))
@@ -151,17 +187,20 @@ class Batch:
 
     # -- VCPs
 
-    def create_vcp(self, name: str, uid: str, created: int, mutations: Sequence[Mutation]) -> VcpRecord:
+    def create_vcp(
+        self, name: str, uid: str, created: int, mutations: Sequence[Mutation], settings: str = "", due: int | None = None
+    ) -> VcpRecord:
         """Make the next incarnation of a name."""
         if self._sql("SELECT 1 FROM vcps WHERE name = ? AND state = 'active'", (name,)).fetchone():
             raise ValueError(f"VCP {name!r} exists")
         row = self._sql("SELECT seq FROM sqlite_sequence WHERE name = 'vcps'").fetchone()
-        record = VcpRecord(VcpId((row[0] if row else 0) + 1), name, uid, created, self.revision + 1, VcpState.ACTIVE)
+        vcp = VcpId((row[0] if row else 0) + 1)
+        record = VcpRecord(vcp, name, uid, created, self.revision + 1, VcpState.ACTIVE, settings=settings, due=due)
         places = [self._place(m, record if m.key.vcp == NEW_VCP else self._active(m.key.vcp)) for m in mutations]
         self.revision += 1
         self._sql(
-            "INSERT INTO vcps (id, name, uid, created, revision, state, key_generation) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (record.id, name, uid, created, record.revision, record.state.value, record.key_generation),
+            "INSERT INTO vcps (id, name, uid, created, revision, state, key_generation, settings, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (record.id, name, uid, created, record.revision, record.state.value, record.key_generation, settings, due),
         )
         self.records[record.id] = record
         for mutation, place in zip(mutations, places, strict=True):
@@ -180,27 +219,38 @@ class Batch:
         except BaseException:
             self.records[vcp] = record
             raise
-        self._sql("UPDATE vcps SET state = ? WHERE id = ?", (state.value, vcp))
+        self._sql("UPDATE vcps SET state = ?, due = ? WHERE id = ?", (state.value, moved.due, vcp))
         for mutation, place in zip(mutations, places, strict=True):
             self._apply(mutation, place)
         return moved
 
     def _moved(self, record: VcpRecord, state: VcpState) -> VcpRecord:
-        taken = state is VcpState.ACTIVE and self._sql(
-            "SELECT 1 FROM vcps WHERE name = ? AND state = 'active'", (record.name,)
-        ).fetchone()
+        taken = state is VcpState.ACTIVE and self._sql("SELECT 1 FROM vcps WHERE name = ? AND state = 'active'", (record.name,)).fetchone()
         if record.id == ROOT_VCP_ID or record.state is VcpState.WIPING or taken:
             raise ValueError(f"VCP {record.name!r} cannot go from {record.state} to {state}")
-        return replace(record, state=state)
+        return replace(record, state=state, due=None)
 
-    def rotate_vcp_key(self, vcp: VcpId) -> VcpRecord:
-        """Count the key generation of a VCP up."""
+    def settle_vcp(self, vcp: VcpId, settings: str, due: int | None, mutations: Sequence[Mutation]) -> VcpRecord:
+        """Set what was settled for a VCP, then apply the mutations."""
+        record = replace(self._active(vcp), settings=settings, due=due)
+        places = [self._place(mutation, self._active(mutation.key.vcp)) for mutation in mutations]
+        self._sql("UPDATE vcps SET settings = ?, due = ? WHERE id = ?", (settings, due, vcp))
+        self.records[vcp] = record
+        for mutation, place in zip(mutations, places, strict=True):
+            self._apply(mutation, place)
+        return record
+
+    def rotate_vcp_key(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        """Count the key generation of a VCP up, then apply the mutations."""
         record = self.record(vcp)
         if record is None or record.state is VcpState.WIPING:
             raise UnknownVcp(f"there is no VCP {vcp}")
+        places = [self._place(mutation, self._active(mutation.key.vcp)) for mutation in mutations]
         record = replace(record, key_generation=record.key_generation + 1)
         self._sql("UPDATE vcps SET key_generation = ? WHERE id = ?", (record.key_generation, vcp))
         self.records[vcp] = record
+        for mutation, place in zip(mutations, places, strict=True):
+            self._apply(mutation, place)
         return record
 
     def wipe_step(self, vcp: VcpId, limit: int) -> tuple[int, bool]:
@@ -260,3 +310,6 @@ class Batch:
             raise StorageUnavailable("another process has written to the store")
         if self._log:
             self._sql_many(_LOG, self._log)
+        grown = [(*usage, vcp) for vcp, usage in self.growth.items() if usage != NOTHING]
+        if grown:
+            self._sql_many(_USAGE, grown)

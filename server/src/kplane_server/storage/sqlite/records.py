@@ -15,7 +15,7 @@ from kplane_server.storage.api import VcpRecord, VcpState
 #: How many records are kept in memory, about 600 bytes each.
 REMEMBERED_RECORDS: Final = 4_096
 
-_COLUMNS = "id, name, uid, created, revision, state, key_generation"
+_COLUMNS = "id, name, uid, created, revision, state, key_generation, settings, due"
 
 
 class Records:
@@ -51,6 +51,11 @@ class Records:
             rows = self._reader.execute(f"SELECT {_COLUMNS} FROM vcps WHERE state <> 'active' AND state = ? ORDER BY id", (state.value,))
         return [_record(row) for row in rows.fetchall()]
 
+    def due(self, limit: int) -> list[VcpRecord]:
+        """Those that have a time set, the earliest first; not remembered."""
+        query = f"SELECT {_COLUMNS} FROM vcps INDEXED BY vcps_due WHERE due IS NOT NULL ORDER BY due LIMIT ?"
+        return [_record(row) for row in self._reader.execute(query, (limit,)).fetchall()]
+
     def update(self, vcp: VcpId, record: VcpRecord | None) -> None:
         """Take in what a transaction has made of a record."""
         self._forget(vcp)
@@ -82,5 +87,5 @@ class Records:
 
 
 def _record(row: tuple[Any, ...]) -> VcpRecord:
-    vcp, name, uid, created, revision, state, key_generation = row
-    return VcpRecord(VcpId(vcp), name, uid, created, revision, VcpState(state), key_generation)
+    vcp, name, uid, created, revision, state, key_generation, settings, due = row
+    return VcpRecord(VcpId(vcp), name, uid, created, revision, VcpState(state), key_generation, settings, due)

@@ -23,9 +23,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from kplane_server.model.keys import ObjectKey, ResourceId, Scope, VcpId
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, Scope, VcpId
 from kplane_server.model.names import ROOT
 from kplane_server.storage.api import (
+    Bounds,
     Compacted,
     Event,
     EventType,
@@ -35,6 +36,7 @@ from kplane_server.storage.api import (
     Stored,
     Subscription,
     UnknownVcp,
+    Usage,
     VcpRecord,
     VcpState,
 )
@@ -46,6 +48,7 @@ from kplane_server.storage.sqlite.connection import Synchronous, open_reader, op
 from kplane_server.storage.sqlite.counts import Counts
 from kplane_server.storage.sqlite.history import History
 from kplane_server.storage.sqlite.records import Records
+from kplane_server.storage.sqlite.usage import Usages
 from kplane_server.storage.sqlite.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -107,6 +110,7 @@ class SqliteStore:
         self._cache = Cache(cache_bytes)
         self._records = Records(reader)
         self._counts = Counts(reader, self._overlay)
+        self._usages = Usages(reader)
         self._history = History(reader, self.get)
         self._history_events = history_events
         self._history_seconds = history_seconds
@@ -162,7 +166,7 @@ class SqliteStore:
     # -- the writer's host
 
     def begin(self) -> Batch:
-        return Batch(self._connection, self._overlay, self._records.by_id, self._hub.revision, self._log_floor)
+        return Batch(self._connection, self._overlay, self._records.by_id, self._usages.of, self._hub.revision, self._log_floor)
 
     def pin(self) -> None:
         self._reader.execute("BEGIN")
@@ -179,10 +183,12 @@ class SqliteStore:
                 self._cache.discard(event.key)
             else:
                 self._cache.put(Stored(event.key, event.revision, event.value))
+        self._usages.update(batch.growth)
         for vcp, record in batch.records.items():
             self._records.update(vcp, record)
             if record is None or record.state is VcpState.WIPING:
                 self._cache.drop(vcp)
+                self._usages.forget(vcp)
         self._log_floor = batch.log_floor
         self._log_rows += batch.log_rows
         self._objects += batch.objects
@@ -219,9 +225,7 @@ class SqliteStore:
         record = self._records.by_id(vcp)
         return None if record is None or record.state is VcpState.WIPING else record
 
-    def page(
-        self, scope: Scope, *, after: Position | None = None, limit: int | None = None, revision: int | None = None
-    ) -> Page:
+    def page(self, scope: Scope, *, after: Position | None = None, limit: int | None = None, revision: int | None = None) -> Page:
         record = self._readable(scope.vcp)
         if record is None:
             return Page([], self.revision if revision is None else revision, False, 0)
@@ -295,9 +299,18 @@ class SqliteStore:
 
     # -- writes
 
-    async def commit(self, mutations: Sequence[Mutation]) -> list[int]:
+    async def commit(self, mutations: Sequence[Mutation], bounds: Bounds | None = None) -> list[int]:
         _one_for_each_key(mutations)
-        return await self._writer.submit(lambda batch: batch.commit(mutations), _weight(mutations))
+        vcp = mutations[0].key.vcp if mutations else ROOT_VCP_ID
+        return await self._writer.submit(lambda batch: batch.commit(mutations, bounds), _weight(mutations), vcp)
+
+    # -- usage
+
+    def usage(self, vcp: VcpId) -> Usage:
+        return self._usages.of(vcp)
+
+    def queued(self, vcp: VcpId) -> int:
+        return self._writer.queued(vcp)
 
     # -- watches
 
@@ -332,21 +345,34 @@ class SqliteStore:
     def vcps(self, state: VcpState | None = None) -> list[VcpRecord]:
         return self._records.all(state)
 
-    async def create_vcp(self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+    def due(self, limit: int = 100) -> list[VcpRecord]:
+        return self._records.due(limit)
+
+    async def create_vcp(
+        self, name: str, uid: str, *, created: int, mutations: Sequence[Mutation] = (), settings: str = "", due: int | None = None
+    ) -> VcpRecord:
         _one_for_each_key(mutations)
-        return await self._writer.submit(lambda batch: batch.create_vcp(name, uid, created, mutations), _weight(mutations))
+        return await self._writer.submit(lambda batch: batch.create_vcp(name, uid, created, mutations, settings, due), _weight(mutations))
+
+    async def settle_vcp(self, vcp: VcpId, settings: str, due: int | None, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        _one_for_each_key(mutations)
+        return await self._writer.submit(lambda batch: batch.settle_vcp(vcp, settings, due, mutations), _weight(mutations), vcp)
+
+    def end_watches(self, vcp: VcpId) -> None:
+        self._hub.end_vcp(vcp)
 
     async def set_vcp_state(self, vcp: VcpId, state: VcpState, mutations: Sequence[Mutation] = ()) -> VcpRecord:
         _one_for_each_key(mutations)
-        return await self._writer.submit(lambda batch: batch.set_vcp_state(vcp, state, mutations), _weight(mutations))
+        return await self._writer.submit(lambda batch: batch.set_vcp_state(vcp, state, mutations), _weight(mutations), vcp)
 
-    async def rotate_vcp_key(self, vcp: VcpId) -> VcpRecord:
-        return await self._writer.submit(lambda batch: batch.rotate_vcp_key(vcp))
+    async def rotate_vcp_key(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        _one_for_each_key(mutations)
+        return await self._writer.submit(lambda batch: batch.rotate_vcp_key(vcp, mutations), _weight(mutations), vcp)
 
     async def wipe_vcp(self, vcp: VcpId, *, batch: int = 2_000) -> int:
         gone, finished, step = 0, False, max(1, min(batch, STEP_ROWS))
         while not finished:
-            objects, finished = await self._writer.submit(lambda transaction: transaction.wipe_step(vcp, step))
+            objects, finished = await self._writer.submit(lambda transaction: transaction.wipe_step(vcp, step), vcp=vcp)
             gone += objects
         return gone
 
@@ -423,6 +449,14 @@ class SqliteStore:
             self._writer.vacuum(VACUUM_PAGES)
 
     # -- the store's own life
+
+    def largest(self, limit: int) -> tuple[list[tuple[str, Usage]], list[tuple[str, Usage]]]:
+        """The active VCPs with most objects, and those with most bytes."""
+        return self._usages.largest(limit)
+
+    def total(self) -> Usage:
+        """What all active VCPs have written."""
+        return self._usages.total()
 
     def statistics(self) -> dict[str, int | float]:
         page_count, page_size, free = (self._reader.execute(f"PRAGMA {name}").fetchone()[0] for name in _SIZES)

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Group commit: requests queue on the event loop, and everything that waits goes into one transaction.
 
+The queue is fair: each VCP has its own, and they take turns, so that one that floods cannot fill every transaction.
+
 The statements run on the loop: they touch memory only (the page cache does not spill), and each would otherwise have to win the
 interpreter back from the loop. What waits for the disk (COMMIT, checkpoints) runs in the one writer thread, and while it does the next
 requests gather. There is never more than one transaction open.
@@ -15,13 +17,14 @@ import logging
 import os
 import sqlite3
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from kplane_server.model.keys import ROOT_VCP_ID, VcpId
 from kplane_server.storage.api import StorageFull, StorageUnavailable
 from kplane_server.storage.sqlite.batch import Batch
 from kplane_server.storage.sqlite.connection import checkpoint_beside, failure
@@ -32,6 +35,9 @@ _T = TypeVar("_T")
 #: Bounds of one transaction: how long those in it wait for each other, and how much memory it dirties.
 BATCH_REQUESTS: Final = 512
 BATCH_BYTES: Final = 4 << 20
+
+#: While several VCPs wait, how many requests one of them may have in a transaction: the others wait for it to be written.
+SHARE_REQUESTS: Final = 32
 
 #: How long (seconds) the statements of a transaction may hold the loop before others have their turn.
 SLICE_SECONDS: Final = 0.002
@@ -75,7 +81,8 @@ class Writer:
         self._path = path
         self._wal = f"{path}-wal"
         self._host = host
-        self._queue: deque[_Request] = deque()
+        self._queues: OrderedDict[VcpId, deque[_Request]] = OrderedDict()  # in the order of their turns
+        self._waiting = 0
         self._queued_bytes = 0
         self._signal = asyncio.Event()
         self._room = asyncio.Event()
@@ -93,9 +100,13 @@ class Writer:
     @property
     def depth(self) -> int:
         """How many requests wait."""
-        return len(self._queue)
+        return self._waiting
 
-    async def submit(self, operation: Callable[[Batch], _T], weight: int = 0) -> _T:
+    def queued(self, vcp: VcpId) -> int:
+        """How many requests of a VCP wait."""
+        return len(self._queues.get(vcp, ()))
+
+    async def submit(self, operation: Callable[[Batch], _T], weight: int = 0, vcp: VcpId = ROOT_VCP_ID) -> _T:
         """Run ``operation`` in the next transaction. Returns its result when that is durable and visible.
 
         Raises what the operation raises, or StorageFull or StorageUnavailable when the transaction failed.
@@ -105,7 +116,11 @@ class Writer:
         if self._closing:
             raise StorageUnavailable("the store is closing")
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Request(operation, weight, future))
+        queue = self._queues.get(vcp)
+        if queue is None:
+            queue = self._queues[vcp] = deque()
+        queue.append(_Request(operation, weight, future))
+        self._waiting += 1
         self._queued_bytes += weight
         if self._queued_bytes > QUEUE_BYTES:
             self._room.clear()
@@ -132,13 +147,13 @@ class Writer:
 
     async def _run(self) -> None:
         try:
-            while self._queue or not self._closing:
+            while self._waiting or not self._closing:
                 self._signal.clear()
-                if self._queue:
+                if self._waiting:
                     await self._write(self._take())
                     await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
                 await self._upkeep()
-                if not self._queue and not self._closing:
+                if not self._waiting and not self._closing:
                     await self._signal.wait()
         except asyncio.CancelledError:  # the loop ends without close()
             self._abandon("the event loop has ended")
@@ -166,16 +181,26 @@ class Writer:
         self.failed = StorageUnavailable(why)
         self._closing = True
         self._room.set()
-        for request in self._queue:
+        for request in (request for queue in self._queues.values() for request in queue):
             _fail(request, StorageUnavailable(why))
 
     def _take(self) -> list[_Request]:
         requests: list[_Request] = []
         size = 0
-        while self._queue and len(requests) < BATCH_REQUESTS and size <= BATCH_BYTES:
-            request = self._queue.popleft()
-            size += request.weight
-            requests.append(request)
+        share = BATCH_REQUESTS if len(self._queues) == 1 else SHARE_REQUESTS
+        for vcp in list(self._queues):
+            queue = self._queues[vcp]
+            taken = 0
+            while queue and taken < share and len(requests) < BATCH_REQUESTS and size <= BATCH_BYTES:
+                request = queue.popleft()
+                size += request.weight
+                taken += 1
+                requests.append(request)
+            if not queue:
+                del self._queues[vcp]
+            elif taken:
+                self._queues.move_to_end(vcp)  # what could not be taken of it has its turn after the others'
+        self._waiting -= len(requests)
         self._queued_bytes -= size
         if self._queued_bytes <= QUEUE_BYTES:
             self._room.set()
