@@ -13,7 +13,9 @@ from kplane_server.registry import codec, conversion, create, custom_cleanup, de
 from kplane_server.registry import update as updating
 from kplane_server.registry.attributes import Admission, AdmitAll
 from kplane_server.registry.catalog import BUILTIN, Catalog
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.generic import Clock, Registry
+from kplane_server.registry.hooks import HookCaller
 from kplane_server.registry.options import DeleteOptions, ListOptions, Patch, RequestContext, WatchOptions
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.table import ResourceTable
@@ -32,9 +34,15 @@ class ControlPlaneApi:
     __slots__ = ("registry",)
 
     def __init__(
-        self, vcp: VcpRecord, store: Store, catalog: Catalog = BUILTIN, admission: Admission | None = None, clock: Clock = time.time
+        self,
+        vcp: VcpRecord,
+        store: Store,
+        catalog: Catalog = BUILTIN,
+        admission: Admission | None = None,
+        clock: Clock = time.time,
+        hooks: HookCaller | None = None,
     ) -> None:
-        self.registry = Registry(vcp, store, ResourceTable(vcp.id, store, catalog), admission or AdmitAll(), clock)
+        self.registry = Registry(vcp, store, ResourceTable(vcp.id, store, catalog), admission or AdmitAll(), clock, hooks)
 
     @property
     def resources(self) -> ResourceTable:
@@ -59,19 +67,33 @@ class ControlPlaneApi:
             return subresources.get(self.registry, info, namespace, name, subresource)
         return conversion.read(self.registry.require(info, namespace, name), info)
 
+    async def get_converted(self, info: CustomResourceInfo, namespace: str, name: str, subresource: str = "") -> Stored:
+        """The same for a row ``by_webhook``."""
+        stored = await self.registry.see(info, self.registry.require(info, namespace, name))
+        return subresources.shown(info, name, subresource, stored) if subresource else stored
+
     def find(self, info: ResourceInfo, namespace: str, name: str) -> Stored | None:
         """One object, or None."""
         stored = self.registry.find(info, namespace, name)
         return None if stored is None else conversion.read(stored, info)
 
     def document(self, info: ResourceInfo, namespace: str, name: str) -> Json | None:
-        """One object, parsed, or None."""
-        stored = self.find(info, namespace, name)
+        """One object, parsed, or None. Where only a webhook converts, it is in the version that it is stored in: good for metadata."""
+        if isinstance(info, CustomResourceInfo) and info.by_webhook:
+            stored = self.registry.find(info, namespace, name)
+        else:
+            stored = self.find(info, namespace, name)
         return None if stored is None else codec.decode(stored.value)
 
     def list(self, info: ResourceInfo, namespace: str | None = None, options: ListOptions = _LIST) -> listing.ListResult:
         """One page of a collection."""
         return listing.list_objects(self.registry, info, namespace, options)
+
+    async def list_converted(
+        self, info: CustomResourceInfo, namespace: str | None = None, options: ListOptions = _LIST
+    ) -> listing.ListResult:
+        """The same for a row ``by_webhook``."""
+        return await listing.list_converted(self.registry, info, namespace, options)
 
     def watch(self, info: ResourceInfo, namespace: str | None = None, options: WatchOptions = _WATCH) -> watching.Watch:
         """Begin a watch."""
@@ -103,9 +125,7 @@ class ControlPlaneApi:
             return await subresources.patch(self.registry, info, namespace, name, subresource, patch, ctx)
         return await patching.patch_object(self.registry, info, namespace, name, patch, ctx)
 
-    async def delete(
-        self, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions, ctx: RequestContext
-    ) -> deletion.Deletion:
+    async def delete(self, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions, ctx: RequestContext) -> deletion.Deletion:
         """Delete an object: (stored, finished)."""
         return await deletion.delete(self.registry, info, namespace, name, options, ctx)
 

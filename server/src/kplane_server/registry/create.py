@@ -114,7 +114,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
         ctx.warn(text)
     await registry.admission.validate(attributes)
     companions = strategy.companions(obj, None, sctx)  # may fill in what was allocated, so it comes before the encoding
-    mutations = [registry.mutation(info, key, obj, ABSENT)]
+    mutations = [registry.mutation(info, key, await registry.storable(info, obj), ABSENT)]
     if companions:
         mutations += registry.companion_mutations(companions, ctx)
     if ctx.dry_run:
@@ -130,7 +130,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
         if (writing := birth(obj, mutations[0])) is not None:
             return conversion.read(await registry.stored(writing), info)
     revisions = await registry.commit_reserved(mutations, attributes.reservation, still_open)
-    return registry.answer(info, mutations[0], revisions[0])
+    return await registry.answer(info, mutations[0], revisions[0])
 
 
 def _check_still_open(registry: Registry, info: ResourceInfo, key: ObjectKey, namespaces: int) -> None:

@@ -34,7 +34,7 @@ class CustomResourceInfo(ResourceInfo):
     """A row of a custom resource, with what only those have.
 
     since: the revision of the definition when this shape began: objects written later were defaulted by it already.
-    by_webhook: versions differ in more than their apiVersion, and only a webhook knows how; this server calls none.
+    conversion: JSON of ``spec.conversion.webhook``; empty where versions differ in their apiVersion alone.
     """
 
     definition: str = ""
@@ -45,7 +45,12 @@ class CustomResourceInfo(ResourceInfo):
     terminating: bool = False
     strategy: Strategy = field(default_factory=Strategy)
     prefix: bytes = b""
-    by_webhook: bool = False
+    conversion: bytes = b""
+
+    @property
+    def by_webhook(self) -> bool:
+        """Whether versions differ in more than their apiVersion, and only a webhook knows how (``conversion_webhook``)."""
+        return bool(self.conversion)
 
     @property
     def schema(self) -> Schema:
@@ -69,12 +74,9 @@ class CustomResourceInfo(ResourceInfo):
         return Stored(stored.key, stored.revision, codec.with_api_version(value, given, wanted))
 
     def check_conversion(self, given: str, wanted: str) -> None:
-        """Raises InternalError where upstream would ask a conversion webhook, rather than pass a wrong document off as right."""
-        if self.by_webhook and given != wanted:
-            raise InternalError(
-                f"conversion webhook for {given}, Kind={self.kind} failed: this server does not call conversion webhooks; "
-                f"only the storage version {self.storage_version} can be used"
-            )
+        """Raises InternalError where a webhook has to be asked first, rather than pass a wrong document off as right."""
+        if self.conversion and given != wanted:
+            raise InternalError(f"conversion webhook for {given}, Kind={self.kind} was not asked for {wanted}")
 
 
 def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
@@ -114,7 +116,7 @@ def rows_of(crd: Json, revision: int) -> Iterator[CustomResourceInfo]:
             terminating=_condition(crd, "Terminating"),
             deprecation=_deprecation(group, version, names["kind"]),
             strategy=custom_strategy(version, namespaced=spec["scope"] == "Namespaced"),
-            by_webhook=(spec.get("conversion") or {}).get("strategy") == "Webhook",
+            conversion=_conversion(spec.get("conversion") or {}),
             prefix=f'{{"apiVersion":"{group}/{version["name"]}"'.encode(),
         )
 
@@ -129,6 +131,10 @@ def version_priority(version: str) -> tuple[int, int, int, str]:
     if digits.isdigit():
         return (0, -int(digits), 0, "")
     return (3, 0, 0, version)
+
+
+def _conversion(declared: Json) -> bytes:
+    return orjson.dumps(declared.get("webhook") or {}) if declared.get("strategy") == "Webhook" else b""
 
 
 def _condition(crd: Json, kind: str) -> bool:

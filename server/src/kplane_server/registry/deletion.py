@@ -13,7 +13,7 @@ from kplane_server.model import timestamps
 from kplane_server.model.errors import Forbidden, Json, MethodNotAllowed, NotFound, conflict
 from kplane_server.model.keys import ObjectKey
 from kplane_server.model.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
-from kplane_server.registry import codec, conversion
+from kplane_server.registry import codec
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_definition import DEFINITIONS, mark_terminating
 from kplane_server.registry.generic import MODIFIED, WRITE_ATTEMPTS, Registry
@@ -54,16 +54,14 @@ async def delete(
 
 async def _attempt(registry: Registry, info: ResourceInfo, stored: Stored, options: DeleteOptions, ctx: RequestContext) -> Deletion:
     key = stored.key
-    seen = conversion.read(stored, info)
+    seen = await registry.see(info, stored)
     old = codec.decode(seen.value)
     _check_preconditions(info, key, old, stored, options)
     strategy = strategy_of(info)
     sctx = registry.strategy_context(info, key.namespace, ctx)
     if causes := strategy.validate_delete(old, sctx):
         qualified = str(info.group_resource)
-        raise Forbidden(
-            f'{qualified} "{key.name}" is forbidden: {causes[0].message}', group=info.group, kind=info.resource, name=key.name
-        )
+        raise Forbidden(f'{qualified} "{key.name}" is forbidden: {causes[0].message}', group=info.group, kind=info.resource, name=key.name)
     attributes = registry.attributes(Operation.DELETE, info, key, ctx, new=None, old=old, options=options_document(options, ctx))
     if registry.admission.mutates(attributes):
         await registry.admission.admit(attributes)
@@ -72,24 +70,25 @@ async def _attempt(registry: Registry, info: ResourceInfo, stored: Stored, optio
     if _mark(registry, info, new, options):
         return await _hold(registry, info, stored, seen, new, old, ctx)
     companions = strategy.companions(None, old, sctx)
+    new = await registry.storable(info, new)
     mutations = [registry.mutation(info, key, new, stored.revision, delete=True), *registry.companion_mutations(companions, ctx)]
     if ctx.dry_run:
         return Deletion(seen, True)
     revisions = await registry.commit(mutations)
-    return Deletion(registry.answer(info, mutations[0], revisions[0]), True)
+    return Deletion(await registry.answer(info, mutations[0], revisions[0]), True)
 
 
 async def _hold(
     registry: Registry, info: ResourceInfo, stored: Stored, seen: Stored, new: Json, old: Json, ctx: RequestContext
 ) -> Deletion:
     """Store the object with its mark."""
-    mutation = registry.mutation(info, stored.key, new, stored.revision)
+    mutation = registry.mutation(info, stored.key, await registry.storable(info, new), stored.revision)
     if mutation.draft.at(stored.revision) == stored.value:
         return Deletion(seen, False)
     if ctx.dry_run:
         return Deletion(Stored(stored.key, stored.revision, codec.encode(new).at(stored.revision)), False)
     revisions = await registry.commit([mutation])
-    return Deletion(registry.answer(info, mutation, revisions[0]), False)
+    return Deletion(await registry.answer(info, mutation, revisions[0]), False)
 
 
 def _mark(registry: Registry, info: ResourceInfo, obj: Json, options: DeleteOptions) -> bool:

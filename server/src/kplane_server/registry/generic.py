@@ -19,11 +19,24 @@ from kplane_server.model.keys import ObjectKey, ResourceId, Scope
 from kplane_server.model.resources import GroupVersion
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Admission, Attributes, Operation, Reservation
+from kplane_server.registry.conversion_webhook import Converter
+from kplane_server.registry.custom_rows import CustomResourceInfo
+from kplane_server.registry.hooks import HookCaller, NoHooks
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Companion, Document, StrategyContext
 from kplane_server.registry.table import ResourceTable
-from kplane_server.storage.api import ABSENT, Mutation, RevisionMismatch, StorageFull, StorageUnavailable, Store, Stored, UnknownVcp, VcpRecord
+from kplane_server.storage.api import (
+    ABSENT,
+    Mutation,
+    RevisionMismatch,
+    StorageFull,
+    StorageUnavailable,
+    Store,
+    Stored,
+    UnknownVcp,
+    VcpRecord,
+)
 
 #: How often a write without a resourceVersion is tried again when another one came first.
 WRITE_ATTEMPTS: Final = 16
@@ -65,9 +78,7 @@ class StoreLookup:
     def exists(self, resource: ResourceId, namespace: str, name: str) -> bool:
         return self._registry.store.get(ObjectKey(self._registry.vcp.id, resource, namespace, name)) is not None
 
-    def list(
-        self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None
-    ) -> Iterable[Document]:
+    def list(self, resource: ResourceId, namespace: str | None = None, *, named: Callable[[str], bool] | None = None) -> Iterable[Document]:
         page = self._registry.store.page(Scope(self._registry.vcp.id, resource, namespace))
         return (codec.decode(item.value) for item in page.items if named is None or named(item.key.name))
 
@@ -118,9 +129,17 @@ class KeyLocks:
 class Registry:
     """The state behind the verbs of one control plane. It holds no objects: an idle one costs only itself."""
 
-    __slots__ = ("_second", "_stamp", "admission", "births", "clock", "locks", "lookup", "resources", "store", "vcp")
+    __slots__ = ("_second", "_stamp", "admission", "births", "clock", "converter", "locks", "lookup", "resources", "store", "vcp")
 
-    def __init__(self, vcp: VcpRecord, store: Store, resources: ResourceTable, admission: Admission, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        vcp: VcpRecord,
+        store: Store,
+        resources: ResourceTable,
+        admission: Admission,
+        clock: Clock = time.time,
+        hooks: HookCaller | None = None,
+    ) -> None:
         self.vcp = vcp
         self.store = store
         self.resources = resources
@@ -128,6 +147,7 @@ class Registry:
         self.clock = clock
         self.locks = KeyLocks()
         self.births: dict[ResourceId, Birth] = {}
+        self.converter = Converter(hooks or NoHooks())
         self.lookup = StoreLookup(self)
         self._second = -1
         self._stamp = ""
@@ -247,9 +267,21 @@ class Registry:
                         raise
         raise conflict(str(last.key.resource), "", last.key.name, MODIFIED) from last
 
-    def answer(self, info: ResourceInfo, mutation: Mutation, revision: int) -> Stored:
+    async def see(self, info: ResourceInfo, stored: Stored) -> Stored:
+        """A stored object as a client of ``info``'s version sees it, also where only a webhook can tell."""
+        if isinstance(info, CustomResourceInfo) and info.by_webhook:
+            (stored,) = await self.converter.read([stored], info)
+        return conversion.read(stored, info)
+
+    async def storable(self, info: ResourceInfo, obj: Json) -> Json:
+        """A document as :meth:`mutation` takes it: in the storage version if only a webhook can make that of it, else as it is."""
+        if isinstance(info, CustomResourceInfo) and info.by_webhook:
+            return await self.converter.to_storage(obj, info)
+        return obj
+
+    async def answer(self, info: ResourceInfo, mutation: Mutation, revision: int) -> Stored:
         """What the client sees of a mutation that was committed."""
-        return conversion.read(Stored(mutation.key, revision, mutation.draft.at(revision)), info)
+        return await self.see(info, Stored(mutation.key, revision, mutation.draft.at(revision)))
 
 
 def new_uid() -> str:

@@ -32,7 +32,12 @@ _CONNECTIONS = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 def get(registry: Registry, info: ResourceInfo, namespace: str, name: str, subresource: str) -> Stored:
     """The document of a sub-resource."""
     _require(info, subresource, "get")
-    stored = conversion.read(registry.require(info, namespace, name), info)
+    return shown(info, name, subresource, conversion.read(registry.require(info, namespace, name), info))
+
+
+def shown(info: ResourceInfo, name: str, subresource: str, stored: Stored) -> Stored:
+    """The document of a sub-resource of an object, which is at the version of ``info``."""
+    _require(info, subresource, "get")
     if subresource == "scale":
         return _scale(info, stored)
     if subresource in _CONNECTIONS:

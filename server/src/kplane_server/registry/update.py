@@ -22,7 +22,7 @@ from kplane_server.model.errors import (
 )
 from kplane_server.model.keys import ObjectKey
 from kplane_server.model.metadata import metadata_update_causes
-from kplane_server.registry import codec, conversion
+from kplane_server.registry import codec
 from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.create import create
 from kplane_server.registry.documents import accept, check_types, complete, own_updated, shape_causes
@@ -126,7 +126,7 @@ async def _attempt(
     """One run of all the steps against one revision of the object."""
     strategy = strategy_of(info)
     key = stored.key
-    seen = conversion.read(stored, info)
+    seen = await registry.see(info, stored)
     old = codec.decode(seen.value)
     new = transform(codec.decode(seen.value))
     check_type(info, new)
@@ -156,21 +156,22 @@ async def _attempt(
 async def _store(registry: Registry, strategy: Strategy, stored: Stored, seen: Stored, old: Json, attributes: Attributes) -> Stored:
     info, key, ctx, new = attributes.info, stored.key, attributes.context, attributes.object
     assert new is not None  # an update has a document
-    mutation = registry.mutation(info, key, new, stored.revision)
+    storable = await registry.storable(info, new)
+    mutation = registry.mutation(info, key, storable, stored.revision)
     encoded = mutation.draft.at(stored.revision)
     if encoded == stored.value or (len(encoded) == len(stored.value) and _same(new, old)):
         return seen  # nothing changed: no write and no event, as upstream
     sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(attributes.subresource))
     gone = mutation.terminating and not holds(info, new)
     companions = strategy.companions(None if gone else new, old, sctx)
-    mutations = [registry.mutation(info, key, new, stored.revision, delete=gone) if companions or gone else mutation]
+    mutations = [registry.mutation(info, key, storable, stored.revision, delete=gone) if companions or gone else mutation]
     mutations += registry.companion_mutations(companions, ctx)
     if ctx.dry_run:
         if attributes.reservation is not None:
             attributes.reservation.mutations()
-        return conversion.read(Stored(key, stored.revision, mutations[0].draft.at(stored.revision)), info)
+        return await registry.answer(info, mutations[0], stored.revision)
     revisions = await registry.commit_reserved(mutations, attributes.reservation)
-    return registry.answer(info, mutations[0], revisions[0])
+    return await registry.answer(info, mutations[0], revisions[0])
 
 
 def _same(new: Json, old: Json) -> bool:

@@ -9,6 +9,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-d
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -16,6 +17,8 @@ import orjson
 from kplane_server.model.errors import Expired, Json, MethodNotAllowed
 from kplane_server.model.keys import ObjectKey, Scope
 from kplane_server.registry import codec, conversion
+from kplane_server.registry.conversion_webhook import Converter
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.generic import Registry
 from kplane_server.registry.listing import too_large
 from kplane_server.registry.options import WatchOptions
@@ -107,6 +110,63 @@ class Watch:
         return WatchEvent(event.type, conversion.read(stored, self._info))
 
 
+class ConvertedWatch(Watch):
+    """The same for a row that only a webhook converts. What it has taken but not handed out yet does not count in ``revision``."""
+
+    __slots__ = ("_converter", "_held", "_reached", "_unseen")
+
+    def __init__(
+        self,
+        info: CustomResourceInfo,
+        scope: Scope,
+        selection: Selection,
+        subscription: Subscription,
+        initial: list[WatchEvent],
+        converter: Converter,
+        unseen: Sequence[Stored],
+    ) -> None:
+        super().__init__(info, scope, selection, subscription, initial)
+        self._converter = converter
+        self._unseen = unseen
+        self._held: list[Event] = []
+        self._reached = subscription.revision
+
+    @property
+    def revision(self) -> int:
+        return self._reached
+
+    @property
+    def ended(self) -> bool:
+        return super().ended and not self._held and not self._unseen
+
+    async def next(self, timeout: float | None = None) -> list[WatchEvent]:
+        info, selection = self._info, self._selection
+        assert isinstance(info, CustomResourceInfo)  # by the constructor
+        if self._unseen:
+            items = await self._converter.read(self._unseen, info)
+            self._unseen = ()
+            state = [WatchEvent(EventType.ADDED, conversion.read(item, info)) for item in items if selection.matches(item)]
+            self._initial = [*state, *self._initial]
+        if self._initial:
+            initial, self._initial = self._initial, []
+            return initial
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        try:
+            while True:
+                self._held = self._held or self._subscription.pop()
+                reached = self._subscription.revision
+                events = await self._converter.events(self._held, info, previous=not selection.everything)
+                self._held, self._reached = [], reached
+                if found := [seen for event in events if (seen := self._see(event)) is not None]:
+                    return found
+                left = None if deadline is None else deadline - loop.time()
+                if self._subscription.ended or (left is not None and left <= 0) or not await self._subscription.wait(left):
+                    return []
+        except Compacted as error:
+            raise expired(error) from error
+
+
 def watch(registry: Registry, info: ResourceInfo, namespace: str | None, options: WatchOptions) -> Watch:
     """Begin a watch; ``namespace`` None or empty: all namespaces. Raises Expired and, for a future revision, 504 (see ``settle``)."""
     if not info.stored or "watch" not in info.verbs:
@@ -119,17 +179,32 @@ def watch(registry: Registry, info: ResourceInfo, namespace: str | None, options
     wants_state = asked == 0 if options.send_initial_events is None else options.send_initial_events
     try:
         if not wants_state:
-            return Watch(info, scope, selection, registry.store.subscribe(scope, asked or registry.store.revision), [])
+            subscription = registry.store.subscribe(scope, asked or registry.store.revision)
+            return _make(registry, info, scope, selection, subscription, [], ())
         page = registry.store.page(scope)  # no await between this and the subscription: neither gap nor double
         subscription = registry.store.subscribe(scope, page.revision)
     except Compacted as error:
         raise expired(error) from error
     except FutureRevision as error:
         raise too_large(error.revision, error.current) from error
-    initial = [WatchEvent(EventType.ADDED, conversion.read(item, info)) for item in page.items if selection.matches(item)]
-    if options.send_initial_events and options.allow_bookmarks:
-        initial.append(bookmark(info, scope, page.revision, initial_events_end=True))
-    return Watch(info, scope, selection, subscription, initial)
+    end = [bookmark(info, scope, page.revision, initial_events_end=True)] if options.send_initial_events and options.allow_bookmarks else []
+    return _make(registry, info, scope, selection, subscription, end, page.items)
+
+
+def _make(
+    registry: Registry,
+    info: ResourceInfo,
+    scope: Scope,
+    selection: Selection,
+    subscription: Subscription,
+    end: list[WatchEvent],
+    items: Sequence[Stored],
+) -> Watch:
+    """A watch that begins with ``items`` as ADDED, and ``end`` behind them."""
+    if isinstance(info, CustomResourceInfo) and info.by_webhook:
+        return ConvertedWatch(info, scope, selection, subscription, end, registry.converter, items)
+    state = [WatchEvent(EventType.ADDED, conversion.read(item, info)) for item in items if selection.matches(item)]
+    return Watch(info, scope, selection, subscription, [*state, *end])
 
 
 def bookmark(info: ResourceInfo, scope: Scope, revision: int, *, initial_events_end: bool = False) -> WatchEvent:

@@ -13,7 +13,6 @@ import pytest
 from kplane_server.model.errors import (
     BadRequest,
     Conflict,
-    InternalError,
     Invalid,
     MethodNotAllowed,
     NotFound,
@@ -326,19 +325,6 @@ async def test_cluster_scope(bench: Bench) -> None:
     made = await bench.create(WIDGETS, widget(), "")
     assert "namespace" not in made["metadata"]
     assert bench.get(WIDGETS, "w", "") == made
-
-
-async def test_webhook_conversion_is_refused_where_it_would_be_needed(bench: Bench) -> None:
-    body = crd("widgets", "Widget", version("v1"), version("v2", storage=False))
-    client = {"url": "https://example.com/convert"}
-    body["spec"]["conversion"] = {"strategy": "Webhook", "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]}}
-    await define(bench, body)
-    await bench.create(WIDGETS, widget())
-    assert bench.get(WIDGETS, "w")["spec"]["size"] == 1
-    with pytest.raises(InternalError, match=r"conversion webhook for example\.com/v1, Kind=Widget failed"):
-        bench.get(WIDGETS, "w", version="v2")
-    with pytest.raises(InternalError, match="conversion webhook"):
-        await bench.create(WIDGETS, {**widget("x"), "apiVersion": "example.com/v2"}, version="v2")
 
 
 async def test_a_deprecated_version_warns(bench: Bench) -> None:

@@ -11,10 +11,12 @@ from functools import partial
 from typing import Final
 
 from kplane_server.http.call import Answer, ResourceCall
-from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS, PLAIN
+from kplane_server.http.negotiation import GET_VIEWS, LIST_VIEWS, PLAIN, Accepted
 from kplane_server.http.response import Headers, warning_headers
 from kplane_server.http.views import list_response, object_response
-from kplane_server.registry.options import parse_get_options, parse_list_options
+from kplane_server.registry.custom_rows import CustomResourceInfo
+from kplane_server.registry.listing import ListResult
+from kplane_server.registry.options import ListOptions, parse_get_options, parse_list_options
 
 #: Longer lists that must be parsed (tables and the like) are made in a thread, so that others need not wait; kubectl asks for 500.
 MANY: Final = 500
@@ -27,16 +29,25 @@ def get(call: ResourceCall) -> Answer | Awaitable[Answer]:
     return _get(call)
 
 
-def _get(call: ResourceCall) -> Answer:
+def _get(call: ResourceCall) -> Answer | Awaitable[Answer]:
     accepted = call.accept(GET_VIEWS)
+    if isinstance(call.info, CustomResourceInfo) and call.info.by_webhook:
+        return _get_converted(call, call.info, accepted)
     request = call.request
     stored = call.plane.api.get(call.info, call.namespace, request.name, request.subresource)
     return object_response(call.info, stored.value, accepted, call.query, headers=_deprecation(call))
 
 
+async def _get_converted(call: ResourceCall, info: CustomResourceInfo, accepted: Accepted) -> Answer:
+    request = call.request
+    stored = await call.plane.api.get_converted(info, call.namespace, request.name, request.subresource)
+    return object_response(call.info, stored.value, accepted, call.query, headers=_deprecation(call))
+
+
 async def _get_settled(call: ResourceCall, revision: int) -> Answer:
     await call.plane.api.settle(revision)
-    return _get(call)
+    answer = _get(call)
+    return await answer if isinstance(answer, Awaitable) else answer
 
 
 def list_objects(call: ResourceCall) -> Answer | Awaitable[Answer]:
@@ -49,7 +60,18 @@ def list_objects(call: ResourceCall) -> Answer | Awaitable[Answer]:
 
 def _list(call: ResourceCall) -> Answer | Awaitable[Answer]:
     accepted = call.accept(LIST_VIEWS)
-    result = call.plane.api.list(call.info, call.namespace or None, parse_list_options(call.query))
+    options = parse_list_options(call.query)
+    if isinstance(call.info, CustomResourceInfo) and call.info.by_webhook:
+        return _list_converted(call, call.info, options, accepted)
+    return _listed(call, call.plane.api.list(call.info, call.namespace or None, options), accepted)
+
+
+async def _list_converted(call: ResourceCall, info: CustomResourceInfo, options: ListOptions, accepted: Accepted) -> Answer:
+    answer = _listed(call, await call.plane.api.list_converted(info, call.namespace or None, options), accepted)
+    return await answer if isinstance(answer, Awaitable) else answer
+
+
+def _listed(call: ResourceCall, result: ListResult, accepted: Accepted) -> Answer | Awaitable[Answer]:
     answer = partial(list_response, call.info, result, accepted, call.query, headers=_deprecation(call))
     if accepted != PLAIN and len(result.items) > MANY:
         return asyncio.to_thread(answer)
