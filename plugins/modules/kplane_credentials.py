@@ -329,7 +329,7 @@ def work(module: AnsibleModule) -> _module.Result:
     changed = bool(_kubeconfig_files.altered(before, after))
     for path in after.documents:
         if os.path.exists(path):
-            changed = module.set_fs_attributes_if_different({**module.load_file_common_arguments(params, path=path)}, changed)
+            changed = module.set_fs_attributes_if_different({**module.load_file_common_arguments(params, path=os.path.realpath(path))}, changed)
     results = [_result(before, after, entries, reason) for entries, reason in decided]
     if params["state"] == "absent":
         results = [

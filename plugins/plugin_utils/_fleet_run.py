@@ -115,11 +115,17 @@ def look(plane: Plane, fleet: str, with_secrets: bool) -> Snapshot:
 
 
 def lean(job: Job, plane: Plane) -> Job:
-    """The job without the endpoint that an embedded management plane makes by itself."""
-    made = job.step.create_endpoint
+    """The job without the endpoint that an embedded management plane makes by itself for a VCP that names none."""
+    step = job.step
+    made = step.create_endpoint
     if not plane.embedded or made is None or _contract.DEFAULT_ENDPOINT_ANNOTATION not in (made["metadata"].get("annotations") or {}):
         return job
-    step = job.step._replace(create_endpoint=None)
+    if step.create is not None:
+        spec = {key: value for key, value in step.create["spec"].items() if key != "endpointRef"}
+        return job._replace(step=step._replace(create_endpoint=None, create={**step.create, "spec": spec}))
+    if ((job.live or {}).get("spec") or {}).get("endpointRef"):
+        return job
+    step = step._replace(create_endpoint=None)
     return job._replace(step=step if step.changes else step._replace(action="unchanged", before=None, after=None))
 
 
@@ -237,7 +243,8 @@ class Run:
         """Wait for the next thing of this VCP, unless it has been seen already."""
         deadline = time.monotonic() + self.settings.wait_timeout
         self._waiting[job.name] = (job, deadline)
-        if job.name in self._seen and _newer(self._seen[job.name], obj):
+        # What the watch has seen of a VCP that goes away is later than what was read before; else the versions tell.
+        if job.name in self._seen and (job.leaving or job.step.delete_uid or _newer(self._seen[job.name], obj)):
             obj = self._seen[job.name]
         self._check(job, obj)
 

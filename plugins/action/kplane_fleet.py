@@ -1,0 +1,232 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action kplane_fleet: it works on the controller, once for all hosts, on what their variables declare."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+import time
+import typing as t
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+
+from ansible_collections.kplane.core.plugins.module_utils import _plane
+from ansible_collections.kplane.core.plugins.module_utils._diff import Differences
+from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
+from ansible_collections.kplane.core.plugins.plugin_utils import _fleet_plan, _fleet_record, _fleet_run, _fleet_seed, _fleet_spec
+from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import Wanted
+from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event, Progress
+
+#: Ansible takes the terminal away from the processes that tasks run in, so this is asked when the plugin is loaded.
+_TERMINAL = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+_ERASE_LINE_ABOVE = "\x1b[1A\x1b[2K"
+
+ARGUMENTS: t.Final[dict[str, t.Any]] = {
+    "fleet": {"type": "str", "required": True},
+    "group": {"type": "str", "default": _fleet_spec.GROUP},
+    "prune": {"type": "bool", "default": False},
+    "prune_limit": {"type": "float", "default": 10.0},
+    "adopt": {"type": "bool", "default": False},
+    "reseed": {"type": "bool", "default": False},
+    "force_conflicts": {"type": "bool", "default": False},
+    "parallel": {"type": "int", "default": 12},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "float", "default": 120.0},
+    "record": {"type": "path"},
+    "events": {"type": "path"},
+    "progress": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+}
+
+
+class Share(t.NamedTuple):
+    """What one management plane has to do."""
+
+    plane: _fleet_run.Plane
+    snapshot: _fleet_run.Snapshot
+    plan: _fleet_plan.Plan
+
+
+class ActionModule(ActionBase):
+    """Converges a fleet."""
+
+    BYPASS_HOST_LOOP = True
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        unused_result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        variables = task_vars or {}
+        try:
+            result.update(self._converge(arguments, variables))
+        except KplaneError as exc:
+            raise AnsibleActionFail(exc.message, result=exc.details) from exc
+        return result
+
+    # From the inventory to what is wanted
+
+    def _hosts(self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> list[str]:
+        hosts = (variables.get("groups") or {}).get(arguments["group"])
+        if hosts is None:
+            raise KplaneError(f"The inventory has no group {arguments['group']!r}. Its hosts are the VCPs of the fleet, so nothing was done.")
+        return list(hosts)
+
+    def _declarations(self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, tuple[dict[str, t.Any], list[Wanted]]]:
+        """What is wanted, by management plane: its options and its VCPs."""
+        sources = _fleet_seed.Sources(str(variables.get("playbook_dir") or os.getcwd()))
+        hostvars = variables["hostvars"]
+        planes: dict[str, tuple[dict[str, t.Any], list[Wanted]]] = {}
+        problems = []
+        for host in self._hosts(arguments, variables):
+            try:
+                found = self._variables_of(hostvars, host)
+                options = _fleet_spec.plane_options(found)
+                wanted = self._wanted(host, found, hostvars, arguments["fleet"], sources)
+            except KplaneError as exc:
+                problems.append(f"{host}: {exc.message}")
+                continue
+            planes.setdefault(_fleet_spec.plane_key(options), (options, []))[1].append(wanted)
+        if problems:
+            raise KplaneError(f"{len(problems)} hosts do not declare a VCP as they should, so nothing was done: " + _fleet_spec.summary_of(problems))
+        for unused_options, vcps in planes.values():
+            _fleet_spec.check_unique(vcps)
+        return planes
+
+    def _variables_of(self, hostvars: t.Any, host: str) -> dict[str, t.Any]:
+        """The variables of a host that mean something here, templated for it."""
+        of_host = hostvars[host]
+        if _fleet_spec.FOUND_VARIABLE in of_host:
+            raise KplaneError("it comes from the dynamic inventory kplane.core.kplane, which says what is there and not what shall be")
+        names = [name for name in (*_fleet_spec.VCP_VARIABLES, *_fleet_spec.PLANE_VARIABLES) if name in of_host]
+        try:
+            return {name: of_host[name] for name in names}
+        except AnsibleError as exc:
+            raise KplaneError(str(exc)) from exc
+
+    def _wanted(self, host: str, found: t.Mapping[str, t.Any], hostvars: t.Any, fleet: str, sources: _fleet_seed.Sources) -> Wanted:
+        seed = None
+        if "kplane_manifests" in found:
+
+            def render(content: str, path: str) -> str:
+                raw = hostvars.raw_get(host)
+                templar = self._templar.copy_with_new_env(available_variables=raw, searchpath=[os.path.dirname(path)])
+                try:
+                    return str(templar.template(trust_as_template(content)))
+                except AnsibleError as exc:
+                    raise KplaneError(f"the template {path}: {exc}") from exc
+
+            seed = sources.documents(found["kplane_manifests"], render)
+        return _fleet_spec.wanted(host, found, fleet, seed)
+
+    # From what is wanted to what was done
+
+    def _reach(self, options: t.Mapping[str, t.Any]) -> _fleet_run.Plane:
+        reached = _plane.reach(options)
+        return _fleet_run.Plane(reached.client, reached.context, reached.endpoints, _fleet_run.is_embedded(reached.client))
+
+    def _share(self, options: t.Mapping[str, t.Any], vcps: t.Sequence[Wanted], policy: _fleet_plan.Policy) -> Share:
+        plane = self._reach(options)
+        snapshot = _fleet_run.look(plane, policy.fleet, policy.prune or any(vcp.handout.secret or vcp.state == "absent" for vcp in vcps))
+        return Share(plane, snapshot, _fleet_plan.plan(vcps, snapshot.world, plane.addresses, policy))
+
+    def _converge(self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        started = time.time()
+        policy = _fleet_plan.Policy(
+            _fleet_spec.check_fleet_name(arguments["fleet"]),
+            arguments["prune"],
+            arguments["prune_limit"],
+            arguments["adopt"],
+            arguments["reseed"],
+        )
+        settings = _fleet_run.Settings(
+            arguments["parallel"], arguments["wait"], arguments["wait_timeout"], bool(self._task.check_mode), arguments["force_conflicts"]
+        )
+        declared = self._declarations(arguments, variables)
+        if not declared:
+            # Nobody's variables say where the fleet lives: those of the play do.
+            declared = {"": (_fleet_spec.plane_options(self._plain(variables)), [])}
+        # All management planes are planned for before anything is done on one of them.
+        shares = [self._share(options, vcps, policy) for options, vcps in declared.values()]
+        outcomes = self._execute(shares, policy, settings, arguments)
+        result = _fleet_record.result(policy.fleet, outcomes, started, time.time())
+        if self._task.diff:
+            result["diff"] = self._differences(outcomes)
+        if arguments["record"] and not settings.check:
+            _fleet_record.write(arguments["record"], result)
+        for share in shares:
+            for text in share.plane.client.warnings:
+                self._display.warning(text)
+            share.plane.client.close()
+        return result
+
+    def _plain(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        return {name: self._templar.template(variables[name]) for name in _fleet_spec.PLANE_VARIABLES if name in variables}
+
+    def _differences(self, outcomes: t.Sequence[_fleet_run.Outcome]) -> dict[str, t.Any]:
+        differences = Differences()
+        several = len({outcome.plane for outcome in outcomes}) > 1
+        for outcome in outcomes:
+            if not outcome.changed:
+                continue
+            before, after = outcome.job.step.before, outcome.job.step.after
+            if outcome.job.seed and outcome.job.wanted is not None:
+                after = {**(after or {}), "seed": _fleet_seed.names_of(outcome.job.wanted.seed or ())}
+            if outcome.places:
+                after = {**(after or {}), "credentials": list(outcome.places)}
+            differences.add(f"{outcome.plane}/{outcome.job.name}" if several else outcome.job.name, before, after)
+        return differences.as_result()
+
+    def _execute(
+        self, shares: t.Sequence[Share], policy: _fleet_plan.Policy, settings: _fleet_run.Settings, arguments: t.Mapping[str, t.Any]
+    ) -> list[_fleet_run.Outcome]:
+        """Work on all management planes at the same time; this thread tells how far it is."""
+        inbox: queue.SimpleQueue[Event | int] = queue.SimpleQueue()
+        found: dict[int, list[_fleet_run.Outcome]] = {}
+        defects: list[BaseException] = []
+
+        def work(index: int, share: Share) -> None:
+            try:
+                found[index] = _fleet_run.Run(share.plane, share.snapshot, policy, settings, inbox.put).run(share.plan.jobs)
+            except BaseException as exc:  # raised again below, in the thread that reports
+                defects.append(exc)
+            finally:
+                inbox.put(index)
+
+        threads = [threading.Thread(target=work, args=(index, share), daemon=True) for index, share in enumerate(shares)]
+        for thread in threads:
+            thread.start()
+        self._report(inbox, len(threads), sum(len(share.plan.jobs) for share in shares), arguments)
+        if defects:
+            raise defects[0]
+        return [outcome for index in sorted(found) for outcome in found[index]]
+
+    def _report(self, inbox: queue.SimpleQueue[Event | int], running: int, total: int, arguments: t.Mapping[str, t.Any]) -> None:
+        mode = arguments["progress"]
+        shown = mode == "always" or (mode == "auto" and _TERMINAL)
+        progress = Progress(total)
+        lines = 0
+        with contextlib.ExitStack() as stack:
+            events = stack.enter_context(_fleet_record.events_file(arguments["events"])) if arguments["events"] else None
+            while running:
+                try:
+                    event = inbox.get(timeout=0.2)
+                except queue.Empty:
+                    event = None
+                if isinstance(event, int):
+                    running -= 1
+                elif event is not None:
+                    progress.see(event)
+                    if events is not None:
+                        events.write(event.line(time.time()) + "\n")
+                if shown and (progress.due() or (not running and lines)):
+                    self._display.display((_ERASE_LINE_ABOVE if lines and _TERMINAL else "") + f"{arguments['fleet']}: {progress.line()}", screen_only=True)
+                    lines += 1

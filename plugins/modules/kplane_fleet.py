@@ -1,0 +1,4 @@
+DOCUMENTATION = r"""
+module: kplane_fleet
+short_description: x
+"""
