@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 
 from kplane_server.schema.cel.values import CompileError, Uint
 
-#: Longer expressions, and deeper trees, are refused.
+#: Longer expressions are refused, and those with more brackets in each other, or deeper trees: what walks a tree recurses.
 MAX_LENGTH: Final = 64 * 1024
+MAX_NESTING: Final = 50
 MAX_DEPTH: Final = 100
 
 
@@ -88,7 +89,13 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"""\\(?:x([0-9a-fA-F]{2})|X([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.))""", re.DOTALL)
 _SIMPLE: Final = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34, "`": 96, "?": 63}
-_RELATIONS: Final = ("<", "<=", ">=", ">", "==", "!=", "in")
+_PRECEDENCE: Final = {
+    "||": 1,
+    "&&": 2,
+    **dict.fromkeys(("<", "<=", ">=", ">", "==", "!=", "in"), 3),
+    **dict.fromkeys(("+", "-"), 4),
+    **dict.fromkeys(("*", "/", "%"), 5),
+}
 _KEYWORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None}
 
 
@@ -163,6 +170,38 @@ def _tokens(text: str) -> list[_Token]:
     return out
 
 
+def _balanced(function: str, operands: list[Node], position: int) -> Node:
+    """One operator over many operands: a long chain of conditions need not be a deep tree."""
+    while len(operands) > 1:
+        pairs = [operands[at : at + 2] for at in range(0, len(operands), 2)]
+        operands = [Call(None, function, (pair[0], pair[1]), position) if len(pair) == 2 else pair[0] for pair in pairs]
+    return operands[0]
+
+
+def _check_depth(root: Node) -> None:
+    level: list[Node] = [root]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return
+    raise CompileError("expression recursion limit exceeded", root.position)
+
+
+def _children(node: Node) -> list[Node]:
+    match node:
+        case Select():
+            return [node.operand]
+        case Index():
+            return [node.operand, node.key]
+        case Call():
+            return [*node.arguments, node.target] if node.target is not None else list(node.arguments)
+        case ListOf():
+            return [item for item, _ in node.items]
+        case MapOf():
+            return [part for key, value, _ in node.entries for part in (key, value)]
+    return []
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens = _tokens(text)
@@ -193,30 +232,32 @@ class _Parser:
 
     def expression(self) -> Node:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
+        if self.depth > MAX_NESTING:
             raise CompileError("expression recursion limit exceeded", self.tokens[self.at].position)
-        node = self.binary(("||",), lambda: self.binary(("&&",), self.relation))
+        node = self.operation(1)
         if self.peek("?"):
             position = self.take().position
-            yes = self.binary(("||",), lambda: self.binary(("&&",), self.relation))
+            yes = self.operation(1)
             self.expect(":")
             node = Call(None, "_?_:_", (node, yes, self.expression()), position)
         self.depth -= 1
         return node
 
-    def binary(self, signs: tuple[str, ...], operand: Any) -> Node:
-        node: Node = operand()
-        count = 0
-        while self.peek(*signs):
+    def operation(self, least: int) -> Node:
+        """Binary operators that bind at least so tightly, by precedence climbing."""
+        node = self.unary()
+        while (binds := self.precedence()) >= least:
             token = self.take()
-            node = Call(None, f"_{token.text}_", (node, operand()), token.position)
-            count += 1
-            if count > MAX_DEPTH * 5:
-                raise CompileError("expression recursion limit exceeded", token.position)
+            operands = [node, self.operation(binds + 1)]
+            if token.text in ("&&", "||"):
+                while self.accept(token.text):
+                    operands.append(self.operation(binds + 1))
+            node = _balanced(f"_{token.text}_", operands, token.position)
         return node
 
-    def relation(self) -> Node:
-        return self.binary(_RELATIONS, lambda: self.binary(("+", "-"), lambda: self.binary(("*", "/", "%"), self.unary)))
+    def precedence(self) -> int:
+        token = self.tokens[self.at]
+        return _PRECEDENCE.get(token.text, 0) if token.kind in ("sign", "word") else 0
 
     def unary(self) -> Node:
         token = self.tokens[self.at]
@@ -227,8 +268,6 @@ class _Parser:
             following = self.tokens[self.at]
             if token.text == "-" and following.kind == "int" and count % 2:
                 return self.member(self.integer(-1))
-            if count > MAX_DEPTH:
-                raise CompileError("expression recursion limit exceeded", token.position)
             node = self.member(self.primary())
             return Call(None, f"{token.text}_", (node,), token.position) if count % 2 else node
         return self.member(self.primary())
@@ -241,11 +280,7 @@ class _Parser:
         return Literal(number, token.position)
 
     def member(self, node: Node) -> Node:
-        count = 0
         while True:
-            count += 1
-            if count > MAX_DEPTH * 5:
-                raise CompileError("expression recursion limit exceeded", node.position)
             token = self.tokens[self.at]
             if self.accept("."):
                 optional = self.accept("?")
@@ -336,4 +371,5 @@ def parse(text: str) -> Node:
     node = parser.expression()
     if parser.tokens[parser.at].kind != "end":
         parser.fail("expecting <EOF>")
+    _check_depth(node)
     return node

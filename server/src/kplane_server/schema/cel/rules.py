@@ -69,7 +69,7 @@ class RuleNode:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self.rules = tuple(compile_rule(rule) for rule in schema.rules)
+        self.rules = tuple(_compiled(rule) for rule in schema.rules)
         self.properties = {name: node for name, child in schema.properties.items() if (node := _rules_below(child)) is not None}
         self.additional = _rules_below(schema.additional)
         self.items = _rules_below(schema.items)
@@ -77,6 +77,14 @@ class RuleNode:
     @property
     def empty(self) -> bool:
         return not (self.rules or self.properties or self.additional or self.items)
+
+
+def _compiled(rule: Mapping[str, Json]) -> Rule | CompileError:
+    """A rule, or why it is none: definitions are checked when they are written, but an older server may have written one."""
+    try:
+        return compile_rule(rule)
+    except CompileError as error:
+        return error
 
 
 def _rules_below(schema: Schema | None) -> RuleNode | None:
@@ -87,7 +95,7 @@ def _rules_below(schema: Schema | None) -> RuleNode | None:
 
 
 def rules_of(schema: Schema) -> RuleNode | None:
-    """The rules at and below a node, compiled at the first look. Raises CompileError."""
+    """The rules at and below a node, compiled at the first look."""
     if schema.cel is None:
         schema.cel = (_rules_below(schema),)
     node: RuleNode | None = schema.cel[0]
@@ -184,6 +192,9 @@ def _check_rules(node: RuleNode, document: Json, old: Json, path: str, run: _Run
         run.causes.append(_invalid(path, shown, str(error)))
         return
     for rule in node.rules:
+        if isinstance(rule, CompileError):
+            run.causes.append(_invalid(path, shown, f"rule compile error: {rule.message}"))
+            continue
         if rule.uses_old and old is _ABSENT and not rule.optional_old:
             continue  # a rule about transitions
         failure = _evaluate(rule, _bindings(value, before, rule.optional_old), path, shown, run)
