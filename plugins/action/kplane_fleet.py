@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        unused_result, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        arguments: dict[str, t.Any] = self.validate_argument_spec(argument_spec=ARGUMENTS)[1]  # type: ignore[no-untyped-call]
         variables = task_vars or {}
         try:
             result.update(self._converge(arguments, variables))
@@ -77,10 +77,14 @@ class ActionModule(ActionBase):
     def _hosts(self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> list[str]:
         hosts = (variables.get("groups") or {}).get(arguments["group"])
         if hosts is None:
-            raise KplaneError(f"The inventory has no group {arguments['group']!r}. Its hosts are the VCPs of the fleet, so nothing was done.")
+            raise KplaneError(
+                f"The inventory has no group {arguments['group']!r}. Its hosts are the VCPs of the fleet, so nothing was done."
+            )
         return list(hosts)
 
-    def _declarations(self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, tuple[dict[str, t.Any], list[Wanted]]]:
+    def _declarations(
+        self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
+    ) -> dict[str, tuple[dict[str, t.Any], list[Wanted]]]:
         """What is wanted, by management plane: its options and its VCPs."""
         sources = _fleet_seed.Sources(str(variables.get("playbook_dir") or os.getcwd()))
         hostvars = variables["hostvars"]
@@ -96,8 +100,10 @@ class ActionModule(ActionBase):
                 continue
             planes.setdefault(_fleet_spec.plane_key(options), (options, []))[1].append(wanted)
         if problems:
-            raise KplaneError(f"{len(problems)} hosts do not declare a VCP as they should, so nothing was done: " + _fleet_spec.summary_of(problems))
-        for unused_options, vcps in planes.values():
+            raise KplaneError(
+                f"{len(problems)} hosts do not declare a VCP as they should, so nothing was done: " + _fleet_spec.summary_of(problems)
+            )
+        for _unused_options, vcps in planes.values():
             _fleet_spec.check_unique(vcps)
         return planes
 
@@ -228,5 +234,7 @@ class ActionModule(ActionBase):
                     if events is not None:
                         events.write(event.line(time.time()) + "\n")
                 if shown and (progress.due() or (not running and lines)):
-                    self._display.display((_ERASE_LINE_ABOVE if lines and _TERMINAL else "") + f"{arguments['fleet']}: {progress.line()}", screen_only=True)
+                    self._display.display(
+                        (_ERASE_LINE_ABOVE if lines and _TERMINAL else "") + f"{arguments['fleet']}: {progress.line()}", screen_only=True
+                    )
                     lines += 1

@@ -39,7 +39,9 @@ class Stamp(t.NamedTuple):
 
     def good(self, uid: str, server: str) -> bool:
         """Whether it is for this incarnation at this address, and does not end soon."""
-        return self.uid == uid and (not server or self.server == server) and not _tokens.Lifetime(self.issued, self.expires).ends_within(None)
+        return (
+            self.uid == uid and (not server or self.server == server) and not _tokens.Lifetime(self.issued, self.expires).ends_within(None)
+        )
 
 
 def render(offer: _credentials.Offer, name: str, plane: str, uid: str) -> bytes:

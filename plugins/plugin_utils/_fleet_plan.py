@@ -36,13 +36,13 @@ class Job(t.NamedTuple):
     name: str
     host: str
     step: _vcp.Step
-    wanted: t.Optional[Wanted] = None
-    live: t.Optional[Json] = None
+    wanted: Wanted | None = None
+    live: Json | None = None
     pruned: bool = False
     #: It is being deleted: it has to be gone before it can be made again.
     leaving: bool = False
     seed: bool = False
-    error: t.Optional[KplaneError] = None
+    error: KplaneError | None = None
 
     @property
     def action(self) -> str:
@@ -57,7 +57,7 @@ class Job(t.NamedTuple):
 class Plan(t.NamedTuple):
     """The jobs of one management plane, and how many VCPs of the fleet it holds now."""
 
-    jobs: t.List[Job]
+    jobs: list[Job]
     owned: int
 
 
@@ -113,7 +113,9 @@ def plan(vcps: t.Sequence[Wanted], world: _vcp.World, addresses: _vcp.Addresses,
     names = {vcp.name for vcp in vcps}
     owned = [obj for obj in world.control_planes.values() if owner(obj) == policy.fleet]
     jobs = [_job(vcp, world, addresses, policy) for vcp in vcps]
-    extra = sorted((obj for obj in owned if obj["metadata"]["name"] not in names and not leaving(obj)), key=lambda obj: str(obj["metadata"]["name"]))
+    extra = sorted(
+        (obj for obj in owned if obj["metadata"]["name"] not in names and not leaving(obj)), key=lambda obj: str(obj["metadata"]["name"])
+    )
     if policy.prune and extra:
         check_share([obj["metadata"]["name"] for obj in extra], len(owned), policy)
         for obj in extra:
@@ -127,7 +129,8 @@ def check_share(names: t.Sequence[str], owned: int, policy: Policy) -> None:
     share = 100.0 * len(names) / max(owned, 1)
     if share > policy.prune_limit:
         raise PruneRefused(
-            f"The inventory no longer names {len(names)} of {owned} VCPs of the fleet {policy.fleet!r} ({share:.1f} %): {summary_of(names)}. "
+            f"The inventory no longer names {len(names)} of {owned} VCPs of the fleet {policy.fleet!r} ({share:.1f} %): "
+            f"{summary_of(names)}. "
             f"At most {policy.prune_limit:g} % are pruned unless told otherwise, and nothing was changed. "
             "If that is what you want, say prune_limit=100 (the variable kplane_fleet_prune_limit).",
             prunable=list(names),

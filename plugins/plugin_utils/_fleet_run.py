@@ -67,10 +67,10 @@ class Outcome(t.NamedTuple):
 
     job: Job
     plane: str
-    error: t.Optional[KplaneError] = None
+    error: KplaneError | None = None
     #: Whether anything was written (or would be, in check mode).
     changed: bool = False
-    places: t.Tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
     seconds: float = 0.0
 
     def result(self) -> dict[str, t.Any]:
@@ -212,7 +212,12 @@ class Run:
             self._end(job, job.error)
         elif job.wanted is not None and job.wanted.embedded_only and not self.plane.embedded:
             what = ", ".join(job.wanted.embedded_only)
-            self._end(job, KplaneError(f"{job.name} declares {what}, which only an embedded management plane can do; {self.plane.client.server} is none"))
+            self._end(
+                job,
+                KplaneError(
+                    f"{job.name} declares {what}, which only an embedded management plane can do; {self.plane.client.server} is none"
+                ),
+            )
         elif self.settings.check:
             self._places[job.name] = self._missing(job, job.live)
             self._submit("done", job, self._rehearse) if job.step.changes else self._end(job)
@@ -338,7 +343,9 @@ class Run:
         live = self.plane.client.get(CONTROL_PLANES, job.name)
         if job.wanted is None:
             return live
-        again = _fleet_plan.plan([job.wanted], _vcp.World({job.name: live}, self.snapshot.world.endpoints), self.plane.addresses, self.policy).jobs[0]
+        again = _fleet_plan.plan(
+            [job.wanted], _vcp.World({job.name: live}, self.snapshot.world.endpoints), self.plane.addresses, self.policy
+        ).jobs[0]
         if again.error is not None:
             raise again.error
         return _vcp.apply(self.plane.client, lean(again, self.plane).step) or live
@@ -354,7 +361,7 @@ class Run:
     def _missing(self, job: Job, obj: Json | None) -> list[str]:
         if job.wanted is None or job.wanted.state == "absent" or job.step.delete_uid:
             return []
-        if obj is None or job.leaving or job.step.create is not None and self.settings.check:
+        if obj is None or job.leaving or (job.step.create is not None and self.settings.check):
             handout = job.wanted.handout
             return [place for place, wanted in (("directory", handout.directory), ("secret", handout.secret)) if wanted]
         server = str((obj.get("status") or {}).get("endpoint") or "").rstrip("/")

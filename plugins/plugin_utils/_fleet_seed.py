@@ -217,5 +217,3 @@ def names_of(documents: t.Iterable[Document]) -> list[str]:
         namespace = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
         found.append(f"{document['apiVersion']} {document['kind']} {namespace}{metadata['name']}")
     return found
-
-

@@ -78,7 +78,7 @@ class Handout(t.NamedTuple):
     """Where the credential of a VCP is handed out to."""
 
     directory: str = ""
-    secret: t.Optional[SecretTarget] = None
+    secret: SecretTarget | None = None
 
 
 class Wanted(t.NamedTuple):
@@ -89,9 +89,9 @@ class Wanted(t.NamedTuple):
     state: str = "present"
     handout: Handout = Handout()
     #: The manifests to seed, rendered; ``None`` if nothing was said about them.
-    seed: t.Optional[t.Tuple[t.Dict[str, t.Any], ...]] = None
+    seed: tuple[dict[str, t.Any], ...] | None = None
     #: What only an embedded management plane can do, by the names of the variables.
-    embedded_only: t.Tuple[str, ...] = ()
+    embedded_only: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -113,7 +113,10 @@ def fingerprint(documents: t.Sequence[t.Mapping[str, t.Any]]) -> str:
 def check_fleet_name(name: str) -> str:
     """``name`` if it can be the value of a label; an error if not."""
     if not _FLEET_NAME.fullmatch(name):
-        raise KplaneError(f"{name!r} is not a valid name of a fleet: it has 1 to 63 letters, digits, '-', '_' and '.', and starts and ends with a letter or digit")
+        raise KplaneError(
+            f"{name!r} is not a valid name of a fleet: it has 1 to 63 letters, digits, '-', '_' and '.', "
+            "and starts and ends with a letter or digit"
+        )
     return name
 
 
@@ -191,7 +194,7 @@ def _choice(variable: str, value: t.Any, choices: t.Sequence[str]) -> str:
     return str(value)
 
 
-def wanted(host: str, variables: Variables, fleet: str, seed: t.Sequence[t.Dict[str, t.Any]] | None = None) -> Wanted:
+def wanted(host: str, variables: Variables, fleet: str, seed: t.Sequence[dict[str, t.Any]] | None = None) -> Wanted:
     """The VCP that the variables of ``host`` declare; ``seed`` are its manifests, rendered."""
     name = text("kplane_name", variables.get("kplane_name") or host.split(".", 1)[0])
     problem = _contract.vcp_name_problem(name)
@@ -212,7 +215,9 @@ def wanted(host: str, variables: Variables, fleet: str, seed: t.Sequence[t.Dict[
         reattach=text("kplane_reattach", reattach) if reattach is not None else None,
     )
     only = tuple(sorted(key.rsplit("/", 1)[1] for key, value in special.items() if value is not None))
-    return Wanted(host, declared, state, handout(variables.get("kplane_credentials"), name), tuple(seed) if seed is not None else None, only)
+    return Wanted(
+        host, declared, state, handout(variables.get("kplane_credentials"), name), tuple(seed) if seed is not None else None, only
+    )
 
 
 def _special(variables: Variables, state: str) -> dict[str, str | None]:

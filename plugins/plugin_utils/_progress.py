@@ -14,7 +14,14 @@ import typing as t
 
 #: Kinds of events, in the order in which one VCP has them.
 EVENTS: t.Final = ("planned", "written", "ready", "gone", "seeded", "handed-out", "done", "failed")
-_SHOWN = (("created", "created"), ("updated", "updated"), ("pruned", "pruned"), ("deleted", "deleted"), ("ready", "ready"), ("seeded", "seeded"))
+_SHOWN = (
+    ("created", "created"),
+    ("updated", "updated"),
+    ("pruned", "pruned"),
+    ("deleted", "deleted"),
+    ("ready", "ready"),
+    ("seeded", "seeded"),
+)
 _INTERVAL = 0.5
 
 
