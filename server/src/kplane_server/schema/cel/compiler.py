@@ -137,6 +137,10 @@ def _select(compiler: Compiler, node: Select) -> Step:
             raise EvaluationError(f"no such key: {real}")
         if isinstance(container, Optional):
             return _optional_field(container, field, real)
+        if isinstance(container, dict):  # one that works its values out when they are asked for
+            if field in container:
+                return container[field]
+            raise EvaluationError(f"no such key: {real}")
         raise EvaluationError("no such overload")
 
     return select

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from kplane_server.schema.cel import conversions, kinds, lists, macros, network, text
+from kplane_server.schema.cel import authorizer, conversions, kinds, lists, macros, network, text
 from kplane_server.schema.cel.compiler import Compiler, Frame
 from kplane_server.schema.cel.parser import parse
 from kplane_server.schema.cel.values import CompileError, Meter, Value
@@ -17,7 +17,7 @@ from kplane_server.schema.cel.values import CompileError, Meter, Value
 CALL_LIMIT: Final = 100_000
 
 #: The libraries: importing them fills the tables of functions and macros that the compiler looks into.
-LIBRARIES: Final = (conversions, kinds, lists, macros, network, text)
+LIBRARIES: Final = (authorizer, conversions, kinds, lists, macros, network, text)
 
 
 class Program:

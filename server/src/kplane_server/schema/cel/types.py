@@ -8,6 +8,7 @@ The check knows less than cel-go's: where it cannot tell a type it accepts anyth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +21,15 @@ from kplane_server.schema.structural import Schema
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type. ``element``: of a list its items, of a map its values, of an optional what it holds. ``schema``: of an object."""
+    """A type. ``element``: of a list its items, of a map its values, of an optional what it holds. ``schema``: of an object.
+
+    fields: of a ``fields``, an object whose fields are known one by one.
+    """
 
     name: str
     element: Type | None = None
     schema: Schema | None = None
+    fields: Mapping[str, Type] | None = None
 
     def __str__(self) -> str:
         if self.name in ("list", "optional_type") and self.element is not None:
@@ -48,7 +53,7 @@ _TIMES: Final = ("google.protobuf.Duration", "google.protobuf.Timestamp")
 
 #: What functions return, where it does not depend on their arguments.
 _BY_RESULT: Final = {
-    "bool": """contains startsWith endsWith matches isSorted hasValue isURL isIP isCIDR isQuantity isSemver bool isInteger has
+    "bool": """allowed errored contains startsWith endsWith matches isSorted hasValue isURL isIP isCIDR isQuantity isSemver bool isInteger has
         isGreaterThan isLessThan containsIP containsCIDR isLoopback isUnspecified isGlobalUnicast isLinkLocalUnicast
         isLinkLocalMulticast all exists exists_one existsOne sets.contains sets.equivalent sets.intersects ip.isCanonical""",
     "int": """size indexOf lastIndexOf int getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes
@@ -111,6 +116,14 @@ def check_program(program: Program, schema: Schema, result: str, *, optional_old
 Scope = dict[str, Type]
 
 
+def expression_type(source: str, scope: Scope) -> Type:
+    """The type of an expression whose variables have these types. Raises CompileError if it cannot be right."""
+    try:
+        return _Checker().check(parse(source), scope)
+    except CompileError as error:
+        raise CompileError(describe(error, source), error.position) from error
+
+
 class _Checker:
     def check(self, node: Node, scope: Scope) -> Type:
         if isinstance(node, Literal):
@@ -144,6 +157,10 @@ class _Checker:
             if child is None:
                 raise CompileError(f"undefined field '{node.field}'", node.position)
             return type_of_schema(child)
+        if operand.fields is not None:
+            if node.field not in operand.fields:
+                raise CompileError(f"undefined field '{node.field}'", node.position)
+            return operand.fields[node.field]
         if operand.name == "map":
             return operand.element or DYN
         if operand.name == "dyn":

@@ -46,7 +46,7 @@ def _merge_map(original: dict[str, Json], patch: dict[str, Json], schema: Schema
     if directive is not None:
         if directive == "replace":
             del patch[_DIRECTIVE]
-            return patch
+            return dict(_without_directives(patch))
         if directive == "delete":
             return {}
         if directive != "merge":
@@ -192,7 +192,7 @@ def _special_elements(
         else:
             raise BadRequest(f"unknown patch type: {directive} in map: {_names(item)}")
     if replace:
-        return ordinary, []
+        return [_without_directives(item) for item in ordinary], []
     if unwanted:
         original = [item for item in original if key not in item or identity(item) not in unwanted]
     return original, ordinary

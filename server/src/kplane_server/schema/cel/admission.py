@@ -1,0 +1,80 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Expressions of admission: which variables they know, what they may give, and variables that are worked out when they are needed.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from kplane_server.schema.cel.program import Program
+from kplane_server.schema.cel.types import DYN, Type, expression_type
+from kplane_server.schema.cel.values import CompileError, Value
+
+#: The longest expression.
+MAX_EXPRESSION: Final = 16 * 1024
+_ALWAYS: Final = ("object", "oldObject", "request", "namespaceObject")
+
+
+def declared(*, params: bool = False, authorizer: bool = True, variables: bool = False) -> tuple[str, ...]:
+    """The names that an expression knows."""
+    extra = (("params", params), ("authorizer", authorizer), ("variables", variables))
+    return (*_ALWAYS, *(name for name, known in extra if known))
+
+
+def compile_expression(
+    text: str,
+    *,
+    results: Iterable[str] = ("bool",),
+    params: bool = False,
+    authorizer: bool = True,
+    variables: Mapping[str, Type] | None = None,
+) -> tuple[Program, Type]:
+    """Compile an expression; also its type, so far as it can be told.
+
+    results: the types that it may give; none for any. variables: those of the policy that are known so far, ``None`` where there
+    are none. Raises CompileError in upstream's words.
+    """
+    names = declared(params=params, authorizer=authorizer, variables=variables is not None)
+    if len(text) > MAX_EXPRESSION:
+        raise CompileError(f"expression too long: {len(text)} characters, at most {MAX_EXPRESSION} are allowed")
+    program = Program(text, names)
+    scope = dict.fromkeys(names, DYN)
+    if variables is not None:
+        scope["variables"] = Type("fields", fields=variables)
+    found = expression_type(text, scope)
+    wanted = tuple(results)
+    if wanted and found.name not in (*wanted, "dyn"):
+        raise CompileError(f"must evaluate to {' or '.join('null' if name == 'null_type' else name for name in wanted)}")
+    return program, found
+
+
+class Variables(dict[str, Any]):
+    """``variables``: each is evaluated at its first use, at the cost of whoever uses it, and an error stays an error."""
+
+    def __init__(self, steps: Mapping[str, Callable[[], Value]]) -> None:
+        super().__init__()
+        self._steps = steps
+        self._errors: dict[str, Exception] = {}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._steps
+
+    def __getitem__(self, name: str) -> Value:
+        if name in self._errors:
+            raise self._errors[name]
+        try:
+            return super().__getitem__(name)
+        except KeyError:
+            pass
+        try:
+            value = self._steps[name]()
+        except Exception as error:
+            self._errors[name] = error
+            raise
+        self[name] = value
+        return value
