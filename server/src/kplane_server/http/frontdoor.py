@@ -97,7 +97,7 @@ def root_paths(call: Call) -> Answer | Awaitable[Answer]:
     for group, versions in call.plane.api.resources.groups().items():
         if group:
             paths += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)]
-    paths += ["/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"]
+    paths += ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
     return json_response({"paths": paths})
 
 

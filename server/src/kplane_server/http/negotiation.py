@@ -159,6 +159,11 @@ def accept_discovery(accept: str | None) -> DiscoveryForm:
 
 
 @lru_cache(maxsize=128)
+def accepts_type(accept: str | None, media_type: str) -> bool:
+    """Whether a client names a media type in so many words."""
+    return bool(accept) and any(entry.type == media_type.lower() for entry in media_ranges((accept or "")[:MAX_ACCEPT_LENGTH]))
+
+
 def require_json(accept: str | None) -> None:
     """Documents that exist as JSON only. Raises 406."""
     if accept and not any(entry.type in (JSON, "application/*", "*/*") for entry in media_ranges(accept[:MAX_ACCEPT_LENGTH])):

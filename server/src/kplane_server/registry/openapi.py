@@ -196,3 +196,8 @@ def index(custom: Mapping[GroupVersion, Sequence[CustomKind]]) -> Json:
     for gv, kinds in custom.items():
         entries[path_of(gv)] = custom_hash(kinds)
     return {"paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={entries[path]}"} for path in sorted(entries)}}
+
+
+def index_hash(custom: Mapping[GroupVersion, Sequence[CustomKind]]) -> str:
+    """A hash over all that a control plane serves."""
+    return sha256(orjson.dumps(index(custom))).hexdigest().upper()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OpenAPI v3: the index of a control plane, and its documents, which are built in a thread when somebody asks."""
+"""OpenAPI v3 and v2: the index of a control plane, and its documents, which are built in a thread when somebody asks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import orjson
 from kplane_server.http.call import Answer, Call
 from kplane_server.http.discovery import Document, make_document
 from kplane_server.http.handlers.documents import conditional
-from kplane_server.http.negotiation import require_json
+from kplane_server.http.negotiation import JSON, accepts_type, require_json
 from kplane_server.http.response import Response
 from kplane_server.http.routing import path_not_found
 from kplane_server.model.resources import GroupVersion
-from kplane_server.registry import openapi
+from kplane_server.registry import openapi, openapi_v2
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.openapi import CustomKind
 from kplane_server.vcp.controlplane import ControlPlane
@@ -38,8 +38,10 @@ class OpenApi:
         self._builtin_index: Document | None = None
 
     def handle(self, call: Call) -> Answer | Awaitable[Answer]:
-        """``/openapi/v3`` and ``/openapi/v3/<group version>``."""
+        """``/openapi/v3``, ``/openapi/v3/<group version>`` and ``/openapi/v2``."""
         parts = call.request.path.strip("/").split("/")
+        if parts[1:] == ["v2"]:
+            return self._v2(call)
         if parts[1:2] != ["v3"] or len(parts) not in (2, 4, 5):
             raise path_not_found()
         require_json(call.incoming.header("accept"))
@@ -83,6 +85,22 @@ class OpenApi:
         if call.query.get("hash") == digest:
             headers.append(_IMMUTABLE)
         return Response(200, body, headers=headers)
+
+    async def _v2(self, call: Call) -> Answer:
+        """The one document of v2, in protobuf where the client takes it: gnostic's form is what clients of Kubernetes read."""
+        accept = call.incoming.header("accept")
+        protobuf = any(accepts_type(accept, name) for name in openapi_v2.PROTOBUF_TYPES)
+        if not protobuf:
+            require_json(accept)
+        custom = custom_kinds(call.plane)
+        etag = f'"{openapi.index_hash(custom)}{"-pb" if protobuf else ""}"'
+        headers = [("etag", etag), ("vary", "accept")]
+        if call.incoming.header("if-none-match") == etag:
+            return Response(304, headers=headers)
+        make = openapi_v2.protobuf_document if protobuf else openapi_v2.json_document
+        async with self._building:
+            body = await asyncio.to_thread(make, custom)
+        return Response(200, body, openapi_v2.PROTOBUF_TYPE if protobuf else JSON, headers)
 
 
 def custom_kinds(plane: ControlPlane) -> CustomKinds:
