@@ -14,11 +14,12 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from kplane_server import __version__
+from kplane_server.model.addresses import check_allowed, check_denied
 from kplane_server.process import supervise
 from kplane_server.process.failures import ProcessError
 from kplane_server.settings import (
@@ -28,6 +29,7 @@ from kplane_server.settings import (
     LimitSettings,
     ListenSettings,
     LogSettings,
+    OutboundSettings,
     Settings,
     StorageSettings,
 )
@@ -121,12 +123,31 @@ def _server_flags(command: argparse.ArgumentParser, environment: Mapping[str, st
     add("--log-file", type=Path, default=_env(environment, "LOG_FILE"), help="append the log to this file instead of standard error")
     names = ", ".join(field.name for field in dataclasses.fields(LimitSettings))
     add("--limit", action="append", type=_limit, metavar="NAME=VALUE", help=f"change a bound; repeatable. Names: {names}")
-    advertised = (_env(environment, "ADVERTISE_ADDRESS") or "").split(",")
-    limits = (_env(environment, "LIMIT") or "").split(",")
-    command.set_defaults(
-        environment_advertise_address=[name.strip() for name in advertised if name.strip()],
-        environment_limit=[text.strip() for text in limits if text.strip()],
+    add(
+        "--outbound-allow",
+        action="append",
+        type=_outbound_allow,
+        metavar="NETWORK",
+        help="let webhooks of control planes reach this address, network or group (loopback, link-local, own) all the same; repeatable",
     )
+    add(
+        "--outbound-deny",
+        action="append",
+        type=_outbound_deny,
+        metavar="NETWORK",
+        help="keep webhooks of control planes from this address, network, domain or group (private); repeatable",
+    )
+    command.set_defaults(
+        environment_advertise_address=_env_list(environment, "ADVERTISE_ADDRESS"),
+        environment_limit=_env_list(environment, "LIMIT"),
+        environment_outbound_allow=_env_list(environment, "OUTBOUND_ALLOW"),
+        environment_outbound_deny=_env_list(environment, "OUTBOUND_DENY"),
+    )
+
+
+def _env_list(environment: Mapping[str, str], name: str) -> list[str]:
+    """A repeatable flag's variable: values with commas between them."""
+    return [text.strip() for text in (_env(environment, name) or "").split(",") if text.strip()]
 
 
 def _port(text: str) -> int:
@@ -150,6 +171,39 @@ def _limit(text: str) -> tuple[str, float | int]:
     return name, number
 
 
+def _outbound_allow(text: str) -> str:
+    return _checked_outbound(text, check_allowed)
+
+
+def _outbound_deny(text: str) -> str:
+    return _checked_outbound(text, check_denied)
+
+
+def _checked_outbound(text: str, check: Callable[[str], None]) -> str:
+    try:
+        check(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def _outbound(options: argparse.Namespace) -> OutboundSettings:
+    _check_environment("OUTBOUND_ALLOW", options.environment_outbound_allow, check_allowed)
+    _check_environment("OUTBOUND_DENY", options.environment_outbound_deny, check_denied)
+    return OutboundSettings(
+        allow=tuple(options.outbound_allow or options.environment_outbound_allow),
+        deny=tuple(options.outbound_deny or options.environment_outbound_deny),
+    )
+
+
+def _check_environment(name: str, texts: Sequence[str], check: Callable[[str], None]) -> None:
+    try:
+        for text in texts:
+            check(text)
+    except ValueError as error:
+        raise SystemExit(f"kplane-server: {PREFIX}{name}: {error}") from error
+
+
 def _advertised(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(options.advertise_address or options.environment_advertise_address)
 
@@ -171,6 +225,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         limits=LimitSettings(**_limits(options)),
         storage=StorageSettings(options.synchronous),
         log=LogSettings(options.log_level, options.log_file),
+        outbound=_outbound(options),
         parent_pid=getattr(options, "parent_pid", None),
     )
 
@@ -193,6 +248,8 @@ def _start(options: argparse.Namespace) -> int:
     arguments += [f"--advertise-address={name}" for name in listen.advertise_addresses]
     arguments += [f"--synchronous={settings.storage.synchronous}", f"--log-level={settings.log.level}"]
     arguments += [f"--log-file={settings.log.file.absolute()}"] if settings.log.file is not None else []
+    arguments += [f"--outbound-allow={text}" for text in settings.outbound.allow]
+    arguments += [f"--outbound-deny={text}" for text in settings.outbound.deny]
     arguments += [f"--limit={name}={value}" for name, value in _limits(options).items()]
     status, changed = supervise.start(supervise.StartOptions(settings.data_dir, tuple(arguments), options.wait_timeout, options.supervisor))
     _show(options, {"changed": changed, **status.document()}, status.text())

@@ -22,6 +22,9 @@ from typing import Any, Final
 
 from kplane_server import __version__
 from kplane_server.admission.chain import default_chain
+from kplane_server.admission.outbound import Outbound
+from kplane_server.admission.webhook_client import WebhookClient
+from kplane_server.admission.webhooks import webhook_plugins
 from kplane_server.controllers.manager import Controllers
 from kplane_server.http.frontdoor import FrontDoor
 from kplane_server.http.metrics import Metrics
@@ -122,11 +125,20 @@ class Server:
             layer = BootstrapLayer(plane)
             store = self._open_store(layer)
             stack.push_async_callback(store.close)
-            directory = Directory(store, plane, lambda one: default_chain(), admin_digest=credential.digest)
+            outbound = Outbound(settings.outbound, settings.listen.port)
+            stack.push_async_callback(outbound.close)
+            directory = Directory(
+                store,
+                plane,
+                lambda one: default_chain(webhook_plugins(lambda: one.api.registry, one.hooks)),
+                admin_digest=credential.digest,
+                hooks=lambda one: WebhookClient(one.record.id, store, outbound),
+            )
             controllers = Controllers(directory)
             metrics = Metrics()
             metrics.add_source("kplane_storage", "Of the store.", store.statistics)
             metrics.add_source("kplane_controller", "Of the controllers.", controllers.statistics)
+            metrics.add_source("kplane_outbound", "Of the requests to webhooks.", outbound.statistics)
             ping: dict[str, Callable[[], str | None]] = {"ping": lambda: None}
             alive = {**ping, "storage": store.healthy, "controllers": controllers.healthy}
             ready = {**alive, **_bootstrap_checks(layer, directory.root.record), "shutdown": lambda: self._why or None}

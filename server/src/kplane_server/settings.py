@@ -98,6 +98,27 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundSettings:
+    """Where the server connects to on behalf of its control planes: admission and conversion webhooks.
+
+    Those who run a VCP choose the addresses, so by default none of them reaches loopback, link-local (cloud metadata), multicast,
+    unspecified or reserved addresses, any address of this machine, or a name of this machine's own network: names are looked up as
+    absolute ones, those that end with ``.svc`` inside the VCP alone. The server's own port is refused whatever is allowed here.
+    """
+
+    allow: tuple[str, ...] = ()
+    """Exceptions from what is refused: addresses, networks (``127.0.0.0/8``), or groups of them (``loopback``, ``link-local``, ``own``)."""
+    deny: tuple[str, ...] = ()
+    """More that is refused: addresses, networks, the group ``private``, or domain names with all that is below them."""
+    connect_timeout: float = 5.0
+    """Seconds until a connection must be there, TLS included."""
+    max_response_bytes: int = 8 * MIB
+    """The longest answer of a webhook; a patch of the largest object, in base64, fits."""
+    max_connections_per_vcp: int = 32
+    """Calls under way at once for one VCP; more wait within their time limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """A whole server."""
 
@@ -109,6 +130,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    outbound: OutboundSettings = field(default_factory=OutboundSettings)
     parent_pid: int | None = None
     """Stop when this process is gone: for tests and tools that start a server of their own."""
     admin_kubeconfig: Path | None = None

@@ -38,6 +38,12 @@ class Chain:
         return any(plugin.concerns(attributes) for plugin in self._mutators)
 
     async def admit(self, attributes: Attributes) -> None:
+        await self._round(attributes)
+        if attributes.reinvoke:  # once: https://github.com/kubernetes/enhancements/issues/1872
+            attributes.round = 1
+            await self._round(attributes)
+
+    async def _round(self, attributes: Attributes) -> None:
         for plugin in self._mutators:
             if plugin.concerns(attributes):
                 await _finish(plugin.admit(attributes))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -50,6 +50,8 @@ class Attributes:
     mutated: a plug-in changed ``object``, so that defaults must be filled in again.
     options: the CreateOptions, UpdateOptions or DeleteOptions, as a document.
     reservation: set by a judge that takes something for this write in the same commit.
+    reinvoke: set by a mutator that changed ``object`` and wants those before it to see that: the chain runs a second round (``round`` 1).
+    notes: what plug-ins keep for the second round, under their names.
     """
 
     operation: Operation
@@ -65,6 +67,9 @@ class Attributes:
     options: Json | None = None
     mutated: bool = False
     reservation: Reservation | None = None
+    reinvoke: bool = False
+    round: int = 0
+    notes: dict[str, Json] = field(default_factory=dict)
 
     @property
     def user(self) -> UserInfo:

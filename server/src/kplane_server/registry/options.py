@@ -45,6 +45,7 @@ class RequestContext:
     """Who asks, and how: shared by all steps of one request. ``warnings`` become ``Warning`` headers.
 
     duplicates: what the decoder of the body found (``duplicate field "spec.x"``), judged together with unknown fields.
+    annotations: what admission has to say to the audit log.
     """
 
     user: UserInfo
@@ -54,6 +55,12 @@ class RequestContext:
     warnings: list[str] = field(default_factory=list)
     force: bool = False
     duplicates: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    def annotate(self, key: str, value: str) -> None:
+        """Leave an audit annotation; the first one under a key stays."""
+        if len(self.annotations) < 64:
+            self.annotations.setdefault(key, value)
 
     def warn(self, text: str) -> None:
         if text not in self.warnings and len(self.warnings) < 64:

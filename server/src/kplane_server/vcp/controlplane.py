@@ -17,11 +17,19 @@ from kplane_server.model.keys import ROOT_VCP_ID
 from kplane_server.registry.api import ControlPlaneApi
 from kplane_server.registry.attributes import Admission
 from kplane_server.registry.catalog import BUILTIN, Catalog
+from kplane_server.registry.hooks import HookCaller, NoHooks
 from kplane_server.storage.api import Store, VcpRecord
 from kplane_server.vcp.plane import ManagementPlane
 
 #: Makes the admission chain of a control plane.
 AdmissionFactory = Callable[["ControlPlane"], Admission]
+#: Makes what calls the webhooks of a control plane.
+HooksFactory = Callable[["ControlPlane"], HookCaller]
+
+
+def no_hooks(control_plane: ControlPlane) -> HookCaller:
+    """A server that calls nobody."""
+    return NoHooks()
 
 
 class ControlPlane:
@@ -40,12 +48,14 @@ class ControlPlane:
         catalog: Catalog = BUILTIN,
         admin_digest: bytes | None = None,
         clock: Callable[[], float] = time.time,
+        hooks: HooksFactory = no_hooks,
     ) -> None:
         self.record = record
         self.store = store
         self.plane = plane
         self.caches: dict[str, object] = {}
         self._admission = admission
+        self._hooks = hooks
         self._catalog = catalog
         self._admin_digest = admin_digest if record.id == ROOT_VCP_ID else None
         self._clock = clock
@@ -72,7 +82,12 @@ class ControlPlane:
     def api(self) -> ControlPlaneApi:
         """The verbs."""
         admission = EscalationAdmission(self._admission(self), self.authorizer)
-        return ControlPlaneApi(self.record, self.store, self._catalog, admission, self._clock)
+        return ControlPlaneApi(self.record, self.store, self._catalog, admission, self._clock, self.hooks)
+
+    @cached_property
+    def hooks(self) -> HookCaller:
+        """What calls its webhooks."""
+        return self._hooks(self)
 
     @cached_property
     def issuer(self) -> TokenIssuer:

@@ -14,7 +14,7 @@ from kplane_server.model.keys import ROOT_VCP_ID, VcpId
 from kplane_server.model.names import ROOT
 from kplane_server.registry.catalog import BUILTIN, Catalog
 from kplane_server.storage.api import Mutation, Store, UnknownVcp, VcpRecord, VcpState
-from kplane_server.vcp.controlplane import AdmissionFactory, ControlPlane
+from kplane_server.vcp.controlplane import AdmissionFactory, ControlPlane, HooksFactory, no_hooks
 from kplane_server.vcp.plane import ManagementPlane
 from kplane_server.vcp.policy import guarded
 
@@ -27,6 +27,7 @@ class Directory:
 
     admission: makes the chain of a control plane; root's is followed by the rules of the kplane kinds.
     admin_digest: SHA-256 of the root administrator's token.
+    hooks: makes what calls the webhooks of a control plane.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Directory:
         admin_digest: bytes | None = None,
         clock: Callable[[], float] = time.time,
         max_warm: int = MAX_WARM,
+        hooks: HooksFactory = no_hooks,
     ) -> None:
         self.store = store
         self.plane = plane
         self._admission = guarded(admission)
         self._catalog = catalog
         self._admin_digest = admin_digest
+        self._hooks = hooks
         self._clock = clock
         self._max_warm = max_warm
         self._warm: OrderedDict[VcpId, ControlPlane] = OrderedDict()
@@ -153,5 +156,12 @@ class Directory:
 
     def _build(self, record: VcpRecord) -> ControlPlane:
         return ControlPlane(
-            record, self.store, self.plane, self._admission, catalog=self._catalog, admin_digest=self._admin_digest, clock=self._clock
+            record,
+            self.store,
+            self.plane,
+            self._admission,
+            catalog=self._catalog,
+            admin_digest=self._admin_digest,
+            clock=self._clock,
+            hooks=self._hooks,
         )
