@@ -18,11 +18,13 @@ options:
       - With it O(provider), O(cluster_name) and O(data_dir) are not looked at.
       - Bearer tokens, token files, client certificates, basic authentication and credential plugins (C(exec)) are supported. The
         certificate of the server is always verified.
+      - If it is not given, it is the path in E(KPLANE_MANAGEMENT_KUBECONFIG), if that is set.
     type: raw
   management_context:
     description:
       - The context of O(management_kubeconfig) to use, in place of its current one.
       - Without O(management_kubeconfig), a context of the user's own kubeconfig files (E(KUBECONFIG), or C(~/.kube/config)).
+      - If it is not given, it is the name in E(KPLANE_MANAGEMENT_CONTEXT), if that is set.
     type: str
   request_timeout:
     description: How many seconds one request to the API server may take.

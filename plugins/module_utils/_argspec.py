@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.common.parameters import env_fallback
+
 from ansible_collections.kplane.core.plugins.module_utils._providers.registry import AUTO, CHOICES
 
 ArgumentSpec = t.Dict[str, t.Dict[str, t.Any]]
@@ -24,8 +26,8 @@ PLANE: t.Final[ArgumentSpec] = {
 
 #: Fragment _connection: how its API is reached, if not as the provider says.
 CONNECTION: t.Final[ArgumentSpec] = {
-    "management_kubeconfig": {"type": "raw"},
-    "management_context": {"type": "str"},
+    "management_kubeconfig": {"type": "raw", "fallback": (env_fallback, ["KPLANE_MANAGEMENT_KUBECONFIG"])},
+    "management_context": {"type": "str", "fallback": (env_fallback, ["KPLANE_MANAGEMENT_CONTEXT"])},
     "request_timeout": {"type": "float", "default": 30.0},
 }
 

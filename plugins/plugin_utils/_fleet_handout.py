@@ -47,7 +47,9 @@ class Stamp(t.NamedTuple):
 def render(offer: _credentials.Offer, name: str, plane: str, uid: str) -> bytes:
     """A kubeconfig that leads to one VCP, under a line that says whose it is and what identifies its content."""
     entries = _kubeconfig.EntrySet(_contract.vcp_context(name), offer.cluster, offer.user, plane, name)
-    body = _yaml.dump(_kubeconfig.set_current(_kubeconfig.merge(_kubeconfig.empty(), entries), entries.name))
+    made = _kubeconfig.set_current(_kubeconfig.merge(_kubeconfig.empty(), entries), entries.name)
+    # Plain text: names may carry the marks of Ansible, which YAML cannot write.
+    body = _yaml.dump(json.loads(json.dumps(made)))
     life = _tokens.lifetime(offer.token)
     stamp = Stamp(name, uid, str(offer.cluster.get("server") or "").rstrip("/"), life.issued, life.expires)
     fields = {**stamp._asdict(), "sha256": hashlib.sha256(body).hexdigest()}
