@@ -16,6 +16,7 @@ from kplane_server.controllers.eventexpiry import EventExpirer
 from kplane_server.controllers.garbage import GarbageCollector
 from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.operator import Operator
+from kplane_server.controllers.policystatus import PolicyStatusController
 from kplane_server.controllers.registration import RegistrationController
 from kplane_server.controllers.resourcequota import ResourceQuotaController
 from kplane_server.controllers.rootca import RootCaController
@@ -72,4 +73,5 @@ def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller
         GarbageCollector(directory, clock),
         EventExpirer(directory, clock),
         ResourceQuotaController(directory, clock),
+        PolicyStatusController(directory),
     ]

@@ -10,6 +10,7 @@ from typing import Final
 from kplane_server.registry.strategies import checks_admission as admission
 from kplane_server.registry.strategies import checks_config as config
 from kplane_server.registry.strategies import checks_pods as pods
+from kplane_server.registry.strategies import checks_policies as policies
 from kplane_server.registry.strategies import checks_services as services
 from kplane_server.registry.strategies import checks_workloads as workloads
 from kplane_server.registry.strategies.check_rows import ROWS
@@ -20,7 +21,7 @@ FUNCTIONS: Final[dict[str, Check]] = {
     "admissionregistration.v1.NamedRuleWithOperations": admission.rule,
     "admissionregistration.v1.RuleWithOperations": admission.rule,
     "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec": admission.policy_binding_spec,
-    "admissionregistration.v1.ValidatingAdmissionPolicySpec": admission.policy_spec,
+    "admissionregistration.v1.ValidatingAdmissionPolicySpec": policies.policy_spec,
     "admissionregistration.v1.ValidatingWebhook": admission.webhook,
     "apps.v1.DaemonSetSpec": workloads.daemon_set_spec,
     "apps.v1.DaemonSetUpdateStrategy": workloads.daemon_set_strategy,

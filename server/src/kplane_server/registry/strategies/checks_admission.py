@@ -12,9 +12,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kplane_server.model import metadata
-from kplane_server.model.errors import Cause, Json, field_duplicate, field_forbidden, field_invalid, field_not_supported, field_required
+from kplane_server.model.errors import Cause, field_duplicate, field_forbidden, field_invalid, field_not_supported, field_required
 from kplane_server.registry.strategies.base import Document, StrategyContext
 from kplane_server.registry.strategies.checks import Object, join, objects, section
+from kplane_server.registry.strategies.checks_policies import match_conditions
 
 _REVIEW_VERSIONS: Final = ("v1", "v1beta1")
 
@@ -35,7 +36,7 @@ def webhook(obj: Object, path: str) -> Iterator[Cause]:
     if effects in ("Unknown", "Some"):
         yield field_not_supported(join(path, "sideEffects"), effects, ["None", "NoneOnDryRun"])
     yield from client_config(section(obj, "clientConfig"), join(path, "clientConfig"))
-    yield from _match_conditions(obj, path)
+    yield from match_conditions(obj, path)
 
 
 def client_config(obj: Object, path: str) -> Iterator[Cause]:
@@ -69,21 +70,6 @@ def _url(url: str, path: str) -> Iterator[Cause]:
             yield field_invalid(path, url, f"{what} {'is' if what.startswith('user') else 'are'} not permitted in the URL")
 
 
-def _match_conditions(obj: Object, path: str) -> Iterator[Cause]:
-    conditions = objects(obj, "matchConditions")
-    if len(conditions) > 64:
-        yield Cause("FieldValueTooMany", f"Too many: {len(conditions)}: must have at most 64 items", join(path, "matchConditions"))
-    seen: set[Json] = set()
-    for index, condition in enumerate(conditions):
-        name = condition.get("name")
-        at = f"{join(path, 'matchConditions')}[{index}]"
-        if name:
-            yield from (field_invalid(join(at, "name"), name, problem) for problem in metadata.qualified_name_problems(name))
-        if name in seen:
-            yield field_duplicate(join(at, "name"), name)
-        seen.add(name)
-
-
 def rule(obj: Object, path: str) -> Iterator[Cause]:
     """The operations and resources that something is called for."""
     if not obj.get("operations"):
@@ -106,24 +92,6 @@ def _plural(field: str) -> str:
 
 
 # -- admission policies --------------------------------------------------------------------------------------------------------------
-def policy_spec(obj: Object, path: str) -> Iterator[Cause]:
-    if not obj.get("validations") and not obj.get("auditAnnotations"):
-        for field in ("validations", "auditAnnotations"):
-            yield field_required(join(path, field), "validations or auditAnnotations must contain at least one item")
-    if isinstance(obj.get("matchConstraints"), dict) and not section(obj, "matchConstraints").get("resourceRules"):
-        yield field_required(join(path, "matchConstraints", "resourceRules"))
-    yield from _match_conditions(obj, path)
-    kind = obj.get("paramKind")
-    if isinstance(kind, dict):
-        for field in ("apiVersion", "kind"):
-            if not kind.get(field):
-                yield field_required(join(path, "paramKind", field))
-    for index, variable in enumerate(objects(obj, "variables")):
-        name = variable.get("name") or ""
-        if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            yield field_invalid(f"{join(path, 'variables')}[{index}].name", name, "name is not a valid CEL identifier")
-
-
 def policy_binding_spec(obj: Object, path: str) -> Iterator[Cause]:
     actions = obj.get("validationActions") or []
     at = join(path, "validationActions")

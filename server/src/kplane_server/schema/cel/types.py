@@ -53,8 +53,8 @@ _TIMES: Final = ("google.protobuf.Duration", "google.protobuf.Timestamp")
 
 #: What functions return, where it does not depend on their arguments.
 _BY_RESULT: Final = {
-    "bool": """allowed errored contains startsWith endsWith matches isSorted hasValue isURL isIP isCIDR isQuantity isSemver bool isInteger has
-        isGreaterThan isLessThan containsIP containsCIDR isLoopback isUnspecified isGlobalUnicast isLinkLocalUnicast
+    "bool": """allowed errored contains startsWith endsWith matches isSorted hasValue isURL isIP isCIDR isQuantity isSemver bool isInteger
+        has isGreaterThan isLessThan containsIP containsCIDR isLoopback isUnspecified isGlobalUnicast isLinkLocalUnicast
         isLinkLocalMulticast all exists exists_one existsOne sets.contains sets.equivalent sets.intersects ip.isCanonical""",
     "int": """size indexOf lastIndexOf int getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes
         getSeconds getMilliseconds family prefixLength asInteger sign compareTo major minor patch""",

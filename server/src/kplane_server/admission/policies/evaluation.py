@@ -1,0 +1,153 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One policy applied to one write, with one set of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from kplane_server.admission.policies.definitions import Expression, Policy, Validation
+from kplane_server.schema.cel.admission import Variables
+from kplane_server.schema.cel.program import CALL_LIMIT
+from kplane_server.schema.cel.values import CostExceeded, EvaluationError, Meter, Value, type_name
+
+#: What all policies of one write may cost together, in the units of :class:`Meter`.
+REQUEST_LIMIT: Final = 3 * CALL_LIMIT
+#: The longest message that an expression may make, and the longest value of an audit annotation (bytes).
+MAX_MESSAGE: Final = 5 * 1024
+MAX_ANNOTATION: Final = 10 * 1024
+
+
+class Budget:
+    """What is left for the policies of one write."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, limit: int = REQUEST_LIMIT) -> None:
+        self.left = limit
+
+
+class Decision(NamedTuple):
+    """A validation that failed: its place in the policy, and why. ``failed``: the rule was broken, not the rule's evaluation."""
+
+    position: int
+    message: str
+    reason: str
+    failed: bool
+
+
+class Outcome(NamedTuple):
+    """What a policy has to say. ``annotation_errors`` deny, whatever the binding's actions are."""
+
+    decisions: list[Decision]
+    annotations: dict[str, str]
+    annotation_errors: list[str]
+
+
+class Evaluation:
+    """The expressions of a policy over one write."""
+
+    def __init__(self, policy: Policy, bindings: Mapping[str, Value], params: Any, budget: Budget) -> None:
+        self._policy = policy
+        self._budget = budget
+        self._meter = Meter(0)
+        self._known = dict(bindings)
+        if policy.param_kind is not None:
+            self._known["params"] = params
+        steps = {name: self._step(expression) for name, expression in policy.variables.items()}
+        self._with_variables = {**self._known, "variables": Variables(steps)}
+
+    def run(self) -> Outcome:
+        """Conditions, then validations, then audit annotations."""
+        try:
+            if not self._meant():
+                return Outcome([], {}, [])
+        except EvaluationError as error:
+            return Outcome([] if self._policy.ignores_failures else [Decision(0, str(error), "", False)], {}, [])
+        decisions = []
+        for index, validation in enumerate(self._policy.validations):
+            decision = self._judge(index, validation)
+            if decision is not None:
+                decisions.append(decision)
+        annotations, errors = self._annotations()
+        return Outcome(decisions, annotations, errors)
+
+    def _meant(self) -> bool:
+        """Whether all match conditions hold. One that does not decides, even if another one fails."""
+        errors = []
+        for condition in self._policy.conditions:
+            try:
+                if self._value(condition, self._known) is not True:
+                    return False
+            except EvaluationError as error:
+                errors.append(str(error))
+        if errors:
+            raise EvaluationError(errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]")
+        return True
+
+    def _judge(self, index: int, validation: Validation) -> Decision | None:
+        try:
+            if self._value(validation.expression, self._with_variables) is True:
+                return None
+        except EvaluationError as error:
+            return None if self._policy.ignores_failures else Decision(index, str(error), "", False)
+        return Decision(index, self._message(validation), validation.reason, True)
+
+    def _message(self, validation: Validation) -> str:
+        """What the policy says itself, or else the rule."""
+        if validation.message_expression is not None:
+            try:
+                text = self._value(validation.message_expression, self._with_variables)
+            except EvaluationError:
+                text = None  # upstream, too, falls back to the fixed message
+            if isinstance(text, str) and (text := text.strip()) and "\n" not in text and len(text.encode()) <= MAX_MESSAGE:
+                return text
+        return validation.message or f"failed expression: {validation.expression.text.strip()}"
+
+    def _annotations(self) -> tuple[dict[str, str], list[str]]:
+        found: dict[str, str] = {}
+        errors: list[str] = []
+        for key, expression in self._policy.audit_annotations:
+            try:
+                value = self._value(expression, self._with_variables)
+                if value is not None and not isinstance(value, str):
+                    why = f"valueExpression '{expression.text}' resulted in unsupported return type: {type_name(value)}. "
+                    raise EvaluationError(why + "Return type must be either string or null.")
+            except EvaluationError as error:
+                if not self._policy.ignores_failures:
+                    errors.append(str(error))
+                continue
+            if value is not None and (text := value.strip()):
+                found[key] = text[:MAX_ANNOTATION]
+        return found, errors
+
+    def _step(self, expression: Expression) -> Callable[[], Value]:
+        """A variable: evaluated at the cost of the expression that uses it first."""
+
+        def evaluate() -> Value:
+            if expression.program is None:
+                raise EvaluationError(expression.error)
+            return expression.program.evaluate(self._with_variables, self._meter)
+
+        return evaluate
+
+    def _value(self, expression: Expression, variables: Mapping[str, Value]) -> Value:
+        """The value of an expression. Every failure is an EvaluationError with upstream's words."""
+        if expression.program is None:
+            raise EvaluationError(expression.error)
+        limit = min(CALL_LIMIT, self._budget.left)
+        self._meter = Meter(limit)
+        try:
+            return expression.program.evaluate(variables, self._meter)
+        except CostExceeded as error:
+            if limit < CALL_LIMIT:
+                raise EvaluationError(
+                    "validation failed due to running out of cost budget, no further validation rules will be run"
+                ) from error
+            raise EvaluationError(f"expression '{expression.text}' resulted in error: {error}") from error
+        except EvaluationError as error:
+            raise EvaluationError(f"expression '{expression.text}' resulted in error: {error}") from error
+        finally:
+            self._budget.left = max(0, self._budget.left - (limit - max(0, self._meter.left)))
