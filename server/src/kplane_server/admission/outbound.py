@@ -296,9 +296,9 @@ def _reason(error: Exception) -> str:
     while cause is not None:
         if isinstance(cause, _Refused):
             return cause.strerror or NOT_ALLOWED
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_code"):  # aiohttp wraps it in one of the same type
             return f"tls: failed to verify certificate: x509: {_tls_reason(cause)}"
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and cause.__cause__ is None:
             return f"tls: {_tls_reason(cause)}"
         if isinstance(cause, ConnectionRefusedError):
             return "dial tcp: connect: connection refused"

@@ -99,9 +99,9 @@ class _Webhooks(Plugin):
     def _excuse(self, hook: Webhook, attributes: Attributes, failure: Unanswered, kind: str, index: int, round_: int = 0) -> None:
         """Go on without an answer if the failure policy allows it; raises the 500 otherwise."""
         if not hook.fails_open:
-            log.warning("control plane %d: failing closed: %s", attributes.vcp, failure)
+            log.debug("control plane %d: failing closed: %s", attributes.vcp, failure)  # whoever can cause it must not fill the log
             raise internal_error(str(failure)) from failure
-        log.warning("control plane %d: failing open: %s", attributes.vcp, failure)
+        log.debug("control plane %d: failing open: %s", attributes.vcp, failure)
         attributes.context.annotate(f"failed-open.{kind}.webhook.admission.k8s.io/round_{round_}_index_{index}", hook.name)
 
 

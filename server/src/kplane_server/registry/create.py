@@ -73,9 +73,9 @@ async def create(
         try:
             return await _attempt(registry, info, namespace, obj, ctx, owned)
         except RevisionMismatch as mismatch:
-            taken = mismatch.key == registry.key(info, namespace, obj["metadata"]["name"])
+            taken = mismatch.key == registry.key(info, namespace, mismatch.key.name)  # a companion is of another resource
             if taken and not generated:
-                raise already_exists(info.resource, info.group, obj["metadata"]["name"]) from mismatch
+                raise already_exists(info.resource, info.group, mismatch.key.name) from mismatch
             last = mismatch
             if not repeatable:
                 break
@@ -103,6 +103,9 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
         if attributes.mutated:
             complete(info, obj)
             check_types(info, obj)
+            check_namespace(info, obj, namespace)
+            name = attributes.name = metadata.get("name") or ""  # a webhook may name what is made
+            key = registry.key(info, namespace, name)
     causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
     for field in _SERVER_FIELDS:
         metadata.pop(field, None)
