@@ -22,6 +22,10 @@ from ansible_collections.kplane.core.plugins.module_utils._wait import describe
 Document = _kubeconfig.Document
 
 
+class VcpMissing(KplaneError):
+    """There is no such VCP."""
+
+
 class Offer(t.NamedTuple):
     """What the management plane has for a VCP: how its server is reached, and a credential."""
 
@@ -71,7 +75,7 @@ def secret_offer(client: Client, name: str) -> Offer:
     try:
         control_plane = client.get(CONTROL_PLANES, name)
     except NotFound as exc:
-        raise KplaneError(f"There is no virtual control plane {name!r} on {client.server}") from exc
+        raise VcpMissing(f"There is no virtual control plane {name!r} on {client.server}") from exc
     ready = _vcp.readiness(name, control_plane)
     if ready is not True:
         raise (

@@ -231,21 +231,34 @@ class Present:
         self.module = module
         self.params = module.params
         self.policy = _credentials.Policy(self.params["regenerate"], self.params["renew_before"], self.params["duration"])
+        #: In check mode: the contexts of what an earlier task of the play would have made.
+        self.expected: list[str] = []
 
     def decide(self, snapshot: _kubeconfig_files.Snapshot) -> list[Decided]:
         """The entries to write, with the reason for a new credential."""
         found: list[Decided] = []
-        if self.params["management_plane"]:
-            found.append(self._management_plane(snapshot))
         names = asked_names(self.params)
-        if names or self.params["all"]:
-            found += self._vcps(snapshot, names)
+        try:
+            if self.params["management_plane"]:
+                found.append(self._management_plane(snapshot))
+            if names or self.params["all"]:
+                found += self._vcps(snapshot, names)
+        except (_plane.PlaneAbsent, _plane.PlaneStopped) as exc:
+            # A play that would bring the management plane up first can be checked as a whole.
+            if not self.module.check_mode:
+                raise
+            self.module.warn(f"{exc.message} In check mode it is taken for one that has what was asked for.")
+            plane = [_plane.context_name(self.params)] if self.params["management_plane"] and not found else []
+            self.expected = plane + [_contract.vcp_context(name) for name in names]
         if not self.params["overwrite"]:
             _credentials.require_ours(snapshot, [entries for entries, _reason in found])
         return found
 
     def _management_plane(self, snapshot: _kubeconfig_files.Snapshot) -> Decided:
-        entries = _credentials.plane_entries(_plane.choose(self.params).driver)
+        chosen = _plane.choose(self.params)
+        if chosen.driver.find() is None:
+            _plane.require_running(chosen)
+        entries = _credentials.plane_entries(chosen.driver)
         return entries, "" if snapshot.find("users", entries.name) == entries.user else "it is the administrator's of now"
 
     def _vcps(self, snapshot: _kubeconfig_files.Snapshot, names: list[str]) -> list[Decided]:
@@ -262,7 +275,12 @@ class Present:
             decision = _credentials.decide(offer, existing[0], existing[1], self.policy, timeout, self.module.check_mode)
             return _kubeconfig.EntrySet(entry, offer.cluster, decision.user, reached.context, name), decision.reason
 
-        results = run_all(one, sorted(set(names)), self.params["parallel"])
+        names = sorted(set(names))
+        results = run_all(one, names, self.params["parallel"])
+        if self.module.check_mode:
+            missing = [name for name, result in zip(names, results) if isinstance(result, _credentials.VcpMissing)]
+            self.expected += [_contract.vcp_context(name) for name in missing]
+            results = [result for result in results if not isinstance(result, _credentials.VcpMissing)]
         errors = [result for result in results if isinstance(result, KplaneError)]
         if errors:
             more = f" (and {len(errors) - 1} more failed)" if len(errors) > 1 else ""
@@ -310,14 +328,15 @@ def work(module: AnsibleModule) -> _module.Result:
     if params["state"] == "present":
         present = Present(module)
         decided = present.decide(snapshot)
+        expected = present.expected
         for entries, _reason in decided:
             module.no_log_values.update(_kubeconfig.secrets(entries.user))
-        if params["set_current"] and len(decided) != 1:
+        if params["set_current"] and len(decided) + len(expected) != 1:
             raise KplaneError(f"set_current needs exactly one context, {len(decided)} were asked for")
         change = present.change(decided)
     else:
         removed = absent_contexts(params, snapshot, module.warn)
-        decided = []
+        decided, expected = [], []
 
         def change(now: _kubeconfig_files.Snapshot) -> _kubeconfig_files.Snapshot:
             for name in removed:
@@ -326,11 +345,14 @@ def work(module: AnsibleModule) -> _module.Result:
 
     backups = _backups(module, snapshot, change(snapshot))
     before, after = target.change(change, dry_run=module.check_mode)
-    changed = bool(_kubeconfig_files.altered(before, after))
+    changed = bool(_kubeconfig_files.altered(before, after) or expected)
     for path in after.documents:
         if os.path.exists(path):
-            changed = module.set_fs_attributes_if_different({**module.load_file_common_arguments(params, path=os.path.realpath(path))}, changed)
+            changed = module.set_fs_attributes_if_different(
+                {**module.load_file_common_arguments(params, path=os.path.realpath(path))}, changed
+            )
     results = [_result(before, after, entries, reason) for entries, reason in decided]
+    results += [_outline(name, name[len(_contract.VCP_CONTEXT_PREFIX) :], "it would be new") for name in expected]
     if params["state"] == "absent":
         results = [
             {"context": name, "vcp": _owner(before, name), "changed": True, "reason": "", "server": "", "expires": ""} for name in removed
@@ -344,7 +366,12 @@ def work(module: AnsibleModule) -> _module.Result:
     if backups:
         result["backup_files"] = backups
     _warn_about_modes(module, target.paths)
-    return _module.with_diff(module, result, _kubeconfig_files.unified(before, after)) if changed else result
+    return _module.with_diff(module, result, _kubeconfig_files.unified(before, after))
+
+
+def _outline(name: str, vcp: str, reason: str) -> _module.Result:
+    """The result for a context of which no more than this is known."""
+    return {"context": name, "vcp": vcp, "changed": True, "reason": reason, "server": "", "expires": ""}
 
 
 def _owner(snapshot: _kubeconfig_files.Snapshot, name: str) -> str:

@@ -29,7 +29,8 @@ options:
     description:
       - V(present) makes sure that the management plane is there and answers.
       - V(stopped) makes sure that it does not run. Its data is kept.
-      - V(absent) takes it away B(with all of its virtual control planes and their data).
+      - V(absent) takes it away B(with all of its virtual control planes and their data). On V(kubeconfig) the cluster stays: what was
+        applied to it goes.
     type: str
     choices: [present, stopped, absent]
     default: present
@@ -51,10 +52,45 @@ options:
     elements: str
   executable:
     description:
-      - The C(kplane-server) to use.
-      - If it is not given, it is looked for beside the Python interpreter of the task, in the user's installation
-        (C(${XDG_DATA_HOME:-~/.local/share}/kplane-server/venv)) and on E(PATH).
+      - The program that makes the management plane, C(kplane-server), C(kind) or C(k3d).
+      - If it is not given, it is looked for on E(PATH); C(kplane-server) also beside the Python interpreter of the task and in the user's
+        installation (C(${XDG_DATA_HOME:-~/.local/share}/kplane-server/venv)).
     type: path
+  namespace:
+    description:
+      - The namespace of the stack on V(kind), V(k3s) and V(kubeconfig).
+      - If it is not given, it is the one that the kplane configuration file names, else V(kplane-system).
+    type: str
+  node_image:
+    description:
+      - The image of the nodes of a V(kind) or V(k3s) cluster.
+      - If it is not given, it is the one that the kplane configuration file names, else the one that the program itself takes.
+    type: str
+  provider_config:
+    description:
+      - A configuration for C(kind) (C(kind.x-k8s.io/v1alpha4)) or C(k3d) (C(k3d.io), kind C(Simple)).
+      - What the management plane needs is added to it. The port of its way in is always mapped to 127.0.0.1 only.
+      - If it is not given, the file that the kplane configuration file names as C(configPath) of V(kind) is used, if it names one.
+    type: dict
+  registry_mirrors:
+    description:
+      - For the nodes of a V(kind) or V(k3s) cluster. Keys are registries (for example V(docker.io)), values lists of the addresses of
+        mirrors that are asked before them. Used when a cluster is made.
+    type: dict
+  images:
+    description: Images of the Docker daemon that are copied to the nodes of a V(kind) or V(k3s) cluster when it is made.
+    type: list
+    elements: str
+  management_kubeconfig:
+    description:
+      - For the provider V(kubeconfig), a path to the kubeconfig of the cluster, or the kubeconfig itself as a mapping.
+      - If it is not given, it is the one that the kplane configuration file remembers, else the user's own.
+    type: raw
+  management_context:
+    description:
+      - For the provider V(kubeconfig), the context of the cluster.
+      - If it is not given, it is the one that the kplane configuration file remembers, else the current context.
+    type: str
   require_executable:
     description:
       - If V(false) and the program that makes the management plane is not installed, the module ends without a failure and without
@@ -67,7 +103,8 @@ options:
       - V(never) leaves it as it is, warns, and returns the differences as RV(drift).
       - V(options-changed) makes it anew with what was declared.
       - V(always) makes it anew in each run.
-      - An V(embedded) management plane is restarted for this and keeps its data.
+      - An V(embedded) management plane is restarted for this and keeps its data. A V(kind) or V(k3s) cluster is deleted
+        B(with all of its virtual control planes and their data) and made again. On V(kubeconfig) only V(never) is possible.
     type: str
     choices: [never, options-changed, always]
     default: never
@@ -79,7 +116,8 @@ options:
     default: true
   kubeconfig_entry:
     description:
-      - Whether the user's kubeconfig gets a context for the management plane, as M(kplane.core.kplane_credentials) writes it.
+      - Whether the user's kubeconfig gets a context for the management plane, as M(kplane.core.kplane_credentials) writes it. A cluster of
+        the provider V(kubeconfig) has one already, which is not touched.
       - With O(state=absent), whether all contexts that this collection wrote for the management plane and its VCPs are taken out.
     type: bool
     default: false
@@ -232,12 +270,15 @@ from ansible_collections.kplane.core.plugins.module_utils import (
     _argspec,
     _config,
     _credentials,
+    _io,
     _kubeconfig,
     _kubeconfig_files,
     _module,
     _plane,
+    _yaml,
 )
 from ansible_collections.kplane.core.plugins.module_utils._contract import DEFAULT_CLUSTER_NAME
+from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError, ProviderMissing
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Drift, Options, Plane
 
 
@@ -308,6 +349,8 @@ def update_kubeconfig(module: AnsibleModule, chosen: _plane.Chosen, plane: Plane
     params = module.params
     files = _kubeconfig_files.KubeconfigFiles(_plane.kubeconfig_paths(params))
     if params["state"] == "present":
+        if not chosen.driver.writes_context:
+            return []
         if plane is None:
             return [chosen.driver.context]  # check mode, before the management plane is there
         entries = _credentials.plane_entries(chosen.driver)
@@ -332,13 +375,59 @@ def _remove(now: _kubeconfig_files.Snapshot, names: t.Sequence[str]) -> _kubecon
     return now
 
 
+def _options(params: _plane.Params, chosen: _plane.Chosen) -> Options:
+    """What was declared: by the options, then by the kplane configuration file."""
+    said = chosen.profile.section(chosen.driver.provider) if chosen.driver.name == chosen.profile.cluster_name else {}
+    config = params["provider_config"]
+    path = str(said.get("configPath") or "")
+    if config is None and path:
+        content = _io.read_bytes(_io.expand(path))
+        if content is None:
+            raise ProviderError(f"{chosen.config.path} names {path} as configuration of {chosen.driver.provider}, which does not exist")
+        config = _yaml.load(content, path)
+    return Options(
+        port=params["port"] or said.get("ingressPort") or None,
+        host=params["host"],
+        advertise_addresses=tuple(params["advertise_addresses"] or ()),
+        wait_timeout=params["wait_timeout"],
+        node_image=params["node_image"] or said.get("nodeImage") or said.get("image") or None,
+        provider_config=config,
+        registry_mirrors=_mirrors(params["registry_mirrors"]),
+        images=tuple(params["images"] or ()),
+    )
+
+
+def _mirrors(declared: t.Mapping[str, t.Any] | None) -> dict[str, list[str]]:
+    found = {}
+    for registry, hosts in (declared or {}).items():
+        addresses = [hosts] if isinstance(hosts, str) else hosts
+        if not isinstance(addresses, list) or not all(str(entry).startswith(("http://", "https://")) for entry in addresses):
+            raise ProviderError(f"registry_mirrors: the mirrors of {registry} have to be a list of http or https addresses")
+        found[str(registry)] = [str(entry) for entry in addresses]
+    return found
+
+
 def work(module: AnsibleModule) -> _module.Result:
     """Compare, act, remember."""
     params = module.params
     state = params["state"]
     chosen = _plane.choose(params)
-    options = Options(params["port"], params["host"], tuple(params["advertise_addresses"] or ()), params["wait_timeout"])
-    found = chosen.driver.find()
+    options = _options(params, chosen)
+    try:
+        found = chosen.driver.find()
+    except ProviderMissing as exc:
+        if state != "present" or params["require_executable"] or module.check_mode:
+            raise
+        return {
+            "changed": False,
+            "plane": None,
+            "provider": chosen.driver.provider,
+            "provider_reason": chosen.reason,
+            "action": "none",
+            "drift": [],
+            "contexts": [],
+            "missing": exc.message,
+        }
     drift = chosen.driver.drift(found, options) if found is not None and state == "present" else []
     todo = plan(state, params["recreate"], found, drift)
     missing = chosen.driver.missing() if todo.action not in ("none", "deleted") else ""
@@ -389,6 +478,13 @@ def main() -> None:
         "host": {"type": "str"},
         "advertise_addresses": {"type": "list", "elements": "str"},
         "executable": {"type": "path"},
+        "namespace": {"type": "str"},
+        "node_image": {"type": "str"},
+        "provider_config": {"type": "dict"},
+        "registry_mirrors": {"type": "dict"},
+        "images": {"type": "list", "elements": "str"},
+        "management_kubeconfig": _argspec.CONNECTION["management_kubeconfig"],
+        "management_context": _argspec.CONNECTION["management_context"],
         "require_executable": {"type": "bool", "default": True},
         "recreate": {"type": "str", "choices": ["never", "options-changed", "always"], "default": "never"},
         "remember": {"type": "bool", "default": True},

@@ -114,6 +114,10 @@ class Installation:
         self.venv = os.path.join(path, "venv")
         self.executable = os.path.join(self.venv, "bin", embedded.EXECUTABLE)
 
+    def noted(self) -> bool:
+        """Whether this module has made what is there."""
+        return os.path.exists(os.path.join(self.path, _NOTE))
+
     def installed(self) -> str:
         """What identifies the installed content, or an empty string."""
         content = _io.read_bytes(os.path.join(self.path, _NOTE))
@@ -144,6 +148,8 @@ def install(module: AnsibleModule, installation: Installation, requirement: str)
     if python is None:
         raise KplaneError("kplane-server needs Python 3.11 or later, and there is none on this host. Install it, or set the option python.")
     _io.ensure_directory(installation.path, 0o755)
+    if not installation.noted():
+        installation.note("")  # from here on the directory is ours, even if what follows fails
     if not os.path.exists(os.path.join(installation.venv, "bin", "python")):
         hint = "On Debian and Ubuntu the package python3-venv is needed."
         _command(module, [python, "-m", "venv", installation.venv], f"Cannot make a virtual environment with {python}. {hint}")
@@ -197,12 +203,13 @@ def present(module: AnsibleModule, installation: Installation, before: str) -> _
 def absent(module: AnsibleModule, installation: Installation, before: str) -> _module.Result:
     """Remove the virtual environment and the note, and the directory if nothing else is in it."""
     note = os.path.join(installation.path, _NOTE)
-    changed = os.path.exists(note)
+    changed = installation.noted()
     if os.path.exists(installation.venv) and not changed:
         raise KplaneError(f"{installation.venv} is not removed: there is no {note}, so this module did not make it", path=installation.venv)
     if changed and not module.check_mode:
         try:
-            shutil.rmtree(installation.venv, ignore_errors=False)
+            if os.path.exists(installation.venv):
+                shutil.rmtree(installation.venv)
             os.unlink(note)
             if not os.listdir(installation.path):
                 os.rmdir(installation.path)
