@@ -132,7 +132,9 @@ class Server:
             directory = Directory(
                 store,
                 plane,
-                lambda one: default_chain([ValidatingPolicies(surroundings(one)), *webhook_plugins(lambda: one.api.registry, one.hooks)]),
+                lambda one: default_chain(
+                    [ValidatingPolicies(surroundings(one)), *webhook_plugins(lambda: one.api.registry, one.hooks, surroundings(one))]
+                ),
                 admin_digest=credential.digest,
                 hooks=lambda one: WebhookClient(one.record.id, store, outbound),
             )

@@ -310,6 +310,8 @@ def test_match_conditions(vcp: Client, hooks: WebhookServer) -> None:
         webhook(client, name="broken.example.com", matchConditions=conditions("object.data.missing == 'x'", "object.metadata.name == 'b'")),
         webhook(client, name="open.example.com", matchConditions=conditions("object.data.missing == 'x'"), failurePolicy="Ignore"),
     )
+    user = "authorizer.group('').resource('configmaps').namespace('default').check('delete').allowed()"
+    configure(vcp, "Validating", webhook(client, matchConditions=conditions(f"!{user}")), name="only-the-unauthorized")
     vcp.post(MAPS, config_map()).ok()
     vcp.post(MAPS, config_map("deny-1")).fails(418)
     message = vcp.post(MAPS, config_map("b")).fails(403)["message"]

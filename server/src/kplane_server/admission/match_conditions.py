@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kplane_server.model.errors import Json
+from kplane_server.schema.cel.admission import compile_expression
 from kplane_server.schema.cel.program import CALL_LIMIT, Program
 from kplane_server.schema.cel.values import CompileError, CostExceeded, EvaluationError, Meter, Value
 
-#: What an expression may name.
-VARIABLES: Final = ("object", "oldObject", "request")
 #: What the conditions of one webhook may cost for one request.
 TOTAL_LIMIT: Final = 2 * CALL_LIMIT
 
@@ -64,6 +63,6 @@ class MatchConditions:
 
 def _compiled(text: str) -> Program | CompileError:
     try:
-        return Program(text, VARIABLES)
+        return compile_expression(text)[0]
     except CompileError as error:
         return error

@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from kplane_server.admission.cel_environment import authorizer
 from kplane_server.admission.collections import Compiled
 from kplane_server.admission.match_conditions import ConditionsFailed
 from kplane_server.admission.plugin import Plugin, forbidden
+from kplane_server.admission.surroundings import Surroundings
 from kplane_server.admission.webhook_configurations import Webhook, compile_webhooks
 from kplane_server.admission.webhook_matching import EXEMPT, Equivalents
 from kplane_server.admission.webhook_review import Denied, Verdict, request_of, review_of, review_version, verdict_of
@@ -47,9 +49,10 @@ class _Webhooks(Plugin):
 
     resource: ResourceId
 
-    def __init__(self, reach: Callable[[], Registry], caller: HookCaller) -> None:
+    def __init__(self, reach: Callable[[], Registry], caller: HookCaller, surroundings: Surroundings) -> None:
         self._reach = reach
         self._caller = caller
+        self._surroundings = surroundings
         self._hooks = Compiled(self.resource, compile_webhooks)
         self._equivalents = Equivalents()
 
@@ -64,9 +67,15 @@ class _Webhooks(Plugin):
         """Whether the match conditions hold. Raises Forbidden where they cannot be judged and the webhook fails closed."""
         if not hook.conditions:
             return True
-        request = request_of(attributes, shown.row, "", shown.kind)
+        variables = {
+            "object": shown.object,
+            "oldObject": shown.old,
+            "request": request_of(attributes, shown.row, "", shown.kind),
+            "namespaceObject": None,  # upstream has none for webhooks
+            "authorizer": authorizer(attributes, self._surroundings),
+        }
         try:
-            return hook.conditions.match({"object": shown.object, "oldObject": shown.old, "request": request})
+            return hook.conditions.match(variables)
         except ConditionsFailed as error:
             raise forbidden(attributes, str(error)) from error
 
@@ -204,6 +213,6 @@ class ValidatingWebhooks(_Webhooks):
             self._excuse(hook, attributes, failure, "validating", index)
 
 
-def webhook_plugins(reach: Callable[[], Registry], caller: HookCaller) -> tuple[Plugin, ...]:
+def webhook_plugins(reach: Callable[[], Registry], caller: HookCaller, surroundings: Surroundings) -> tuple[Plugin, ...]:
     """Both plug-ins of one control plane, in the order of the chain."""
-    return (MutatingWebhooks(reach, caller), ValidatingWebhooks(reach, caller))
+    return (MutatingWebhooks(reach, caller, surroundings), ValidatingWebhooks(reach, caller, surroundings))
