@@ -114,6 +114,8 @@ cache_plugin: ansible.builtin.jsonfile
 cache_connection: ~/.cache/kplane
 """
 
+import contextlib
+import gc
 import os
 import typing as t
 
@@ -160,7 +162,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)  # type: ignore[no-untyped-call]
         try:
-            self.populate(self._found(path, cache))
+            with _no_garbage_collection():
+                self.populate(self._found(path, cache))
         except KplaneError as exc:
             raise AnsibleParserError(f"{path}: {exc.message}") from exc
 
@@ -214,6 +217,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for key, value in _COMMON.items():
             self.inventory.set_variable(GROUP, key, trust_as_template(value))
         self._made: set[str] = {GROUP}
+        keys = self._option("label_groups")
+        self._label_keys = None if keys is None else frozenset(keys)
+        constructors: tuple[tuple[str, t.Callable[..., None]], ...] = (
+            ("compose", self._set_composite_vars),
+            ("groups", self._add_host_to_composed_groups),
+            ("keyed_groups", self._add_host_to_keyed_groups),
+        )
+        strict = self._option("strict")
+        self._constructors = [(construct, self._option(name), strict) for name, construct in constructors if self._option(name)]
         for entry, (plane, vcps), hosts in zip(found, planes, names):
             group = self._group(f"kplane_plane_{_inventory.group_part(plane)}")
             for key, value in {**entry.variables, "kplane_plane": plane, "kplane_ca_certificate": entry.ca_certificate}.items():
@@ -234,16 +246,19 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for key, value in variables.items():
             # Set on the host itself: text that Ansible has not been told to trust is never a template.
             host.set_variable(key, value)
-        keys = self._option("label_groups")
-        for group in _inventory.groups_of(vcp, plane, None if keys is None else set(keys)):
+        for group in _inventory.groups_of(vcp, plane, self._label_keys):
             self.inventory.add_child(self._group(group), name)
-        strict = self._option("strict")
-        constructors: tuple[tuple[str, t.Callable[..., None]], ...] = (
-            ("compose", self._set_composite_vars),
-            ("groups", self._add_host_to_composed_groups),
-            ("keyed_groups", self._add_host_to_keyed_groups),
-        )
-        for option, construct in constructors:
-            value = self._option(option)
-            if value:
-                construct(value, {**variables, "inventory_hostname": name, "kplane_plane": plane}, name, strict=strict)
+        for construct, value, strict in self._constructors:
+            construct(value, {**variables, "inventory_hostname": name, "kplane_plane": plane}, name, strict=strict)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> t.Iterator[None]:
+    """Ten thousand hosts are a million objects, no garbage: to look through them again and again takes longer than to make them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

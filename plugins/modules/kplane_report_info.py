@@ -9,10 +9,11 @@ DOCUMENTATION = r"""
 module: kplane_report_info
 short_description: Gather what a report of management planes shows
 description:
-  - Reads management planes and the record of the last fleet run, and returns the figures that the role P(kplane.core.report#role) makes a page
-    of.
+  - Reads management planes and the record of the last fleet run, and returns the figures that the role P(kplane.core.report#role)
+    makes a page of.
 extends_documentation_fragment:
   - kplane.core._attributes
+  - kplane.core._attributes.actiongroup_kplane_api
   - kplane.core._attributes.info_module
   - kplane.core._plane
   - kplane.core._connection
