@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import heapq
 import ipaddress
 import logging
 import os
@@ -138,8 +139,9 @@ class Server:
                 admin_digest=credential.digest,
                 hooks=lambda one: WebhookClient(one.record.id, store, outbound),
             )
-            controllers = Controllers(directory)
+            controllers = Controllers(directory, usage_interval=settings.limits.usage_interval)
             metrics = Metrics()
+            _add_rankings(metrics, store, directory)
             metrics.add_source("kplane_storage", "Of the store.", store.statistics)
             metrics.add_source("kplane_controller", "Of the controllers.", controllers.statistics)
             metrics.add_source("kplane_outbound", "Of the requests to webhooks.", outbound.statistics)
@@ -237,6 +239,25 @@ class Server:
             while _exists(pid):
                 await asyncio.sleep(PARENT_INTERVAL)
         self.stop(f"parent process {pid} is gone")
+
+
+def _add_rankings(metrics: Metrics, store: SqliteStore, directory: Directory) -> None:
+    """What the largest control planes hold, and who has most watches open."""
+
+    def objects(limit: int) -> tuple[list[tuple[str, float]], float]:
+        return [(name, usage.objects) for name, usage in store.largest(limit)[0]], store.total().objects
+
+    def size(limit: int) -> tuple[list[tuple[str, float]], float]:
+        return [(name, usage.bytes) for name, usage in store.largest(limit)[1]], store.total().bytes
+
+    def watches(limit: int) -> tuple[list[tuple[str, float]], float]:
+        opened = directory.activity.watches
+        records = [(store.vcp_by_id(vcp), count) for vcp, count in heapq.nlargest(limit, opened.items(), key=lambda item: item[1])]
+        return [(record.name, count) for record, count in records if record is not None], sum(opened.values())
+
+    metrics.add_ranking("kplane_vcp_objects", "Objects beside those of the bootstrap layer, of the largest control planes.", objects)
+    metrics.add_ranking("kplane_vcp_bytes", "Bytes of these objects, of the largest control planes.", size)
+    metrics.add_ranking("kplane_vcp_watches", "Open watches, of the control planes with most.", watches)
 
 
 def _exists(pid: int) -> bool:

@@ -65,12 +65,16 @@ class LimitSettings:
     """Requests being worked on at once (reads are answered at once and hardly count); beyond it 429."""
     max_in_flight_per_vcp: int = 300
     """The same for one VCP, so that a noisy one leaves room for the others."""
+    max_queued_writes_per_vcp: int = 200
+    """Writes of one VCP that wait for the disk; beyond it 429. Those of different VCPs take turns."""
     max_watches: int = 20_000
     """Watch streams open at once; each costs some 40 KiB."""
     max_watches_per_vcp: int = 4_000
     """The same for one VCP."""
     min_watch_timeout: float = 1800.0
     """A watch without ``timeoutSeconds`` ends after a random time between this and twice this, as upstream's."""
+    usage_interval: float = 30.0
+    """Seconds from a change in a VCP until ``status.usage`` of its ControlPlane says so."""
     bookmark_interval: float = 60.0
     """Seconds between bookmarks of a watch that asked for them."""
     gzip_threshold: int = 128 * KIB

@@ -22,6 +22,7 @@ from kplane_server.controllers.resourcequota import ResourceQuotaController
 from kplane_server.controllers.rootca import RootCaController
 from kplane_server.controllers.runtime import Controller
 from kplane_server.controllers.serviceaccounts import ServiceAccountController
+from kplane_server.controllers.usage import UsageReporter
 from kplane_server.vcp import contract
 from kplane_server.vcp.directory import Directory
 
@@ -29,21 +30,24 @@ from kplane_server.vcp.directory import Directory
 class Controllers:
     """What the composition root starts and stops."""
 
-    def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Directory, clock: Callable[[], float] = time.time, *, usage_interval: float = 30.0) -> None:
         self._directory = directory
         self._namespaces = NamespaceController(directory, clock)
         self._operator = Operator(directory, self._namespaces, clock)
-        self.dispatcher = Dispatcher(directory.store, [self._operator, self._namespaces, *_others(directory, clock)])
+        usage = UsageReporter(directory, self._operator.look, usage_interval)
+        self.dispatcher = Dispatcher(directory.store, [self._operator, self._namespaces, usage, *_others(directory, clock)])
         self._operator.on_revival = self.dispatcher.look_again
 
     async def start(self) -> None:
         """Begin to work. Returns at once."""
         await self.dispatcher.start()
         self._directory.root.api.registry.births[contract.CONTROL_PLANES] = self._operator.birth
+        self._directory.on_resume = self._operator.resume
 
     async def stop(self) -> None:
         """End all work; what was begun is found again at the next start."""
         self._directory.root.api.registry.births.pop(contract.CONTROL_PLANES, None)
+        self._directory.on_resume = None
         await self.dispatcher.stop()
 
     def healthy(self) -> str | None:

@@ -18,19 +18,24 @@ from typing import Any, Final, NamedTuple
 
 from kplane_server.controllers import credentials, documents
 from kplane_server.controllers.address import AddressNote
+from kplane_server.controllers.lifecycle import ended, outlook
 from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.provisioning import NAMESPACES, Draft, Provisioner, planned_record, ready_event, ready_status
 from kplane_server.controllers.quickstart import QuickStart
-from kplane_server.controllers.resolution import Endpoints, Refusal, Terms, terms
+from kplane_server.controllers.resolution import Refusal, Terms, terms
 from kplane_server.controllers.runtime import WorkQueue
 from kplane_server.controllers.teardown import Teardown
 from kplane_server.model import timestamps
 from kplane_server.model.errors import not_found
+from kplane_server.model.identity import CONTROLLER_USER
 from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, Scope
+from kplane_server.model.resources import GroupVersionKind
 from kplane_server.registry import codec
-from kplane_server.storage.api import Event, EventType, Mutation, RevisionMismatch, Stored, VcpRecord, VcpState
+from kplane_server.registry.options import DeleteOptions, Preconditions, RequestContext
+from kplane_server.storage.api import NEW_VCP, NOTHING, Event, EventType, Mutation, RevisionMismatch, Stored, VcpRecord, VcpState
 from kplane_server.vcp import contract
 from kplane_server.vcp.directory import Directory
+from kplane_server.vcp.standing import decode, standing_of
 
 log: Final = logging.getLogger("kplane.controllers")
 
@@ -42,6 +47,14 @@ WALK_PAGE: Final = 200
 SWEEP_BOUNDS: Final = (60.0, 6 * 3600.0)
 #: When they are looked at first after a start (seconds).
 FIRST_SWEEP: Final = 10.0
+#: How many whose time has come are looked at in one go, how soon the next ones are, and how long the clock is trusted (seconds).
+DUE_BATCH: Final = 200
+DUE_PAUSE: Final = 0.5
+LONGEST_SLEEP: Final = 300.0
+#: The part of the annotation that counts.
+MAX_ROTATION: Final = 253
+
+_KIND: Final = GroupVersionKind(contract.GROUP, "v1alpha1", "ControlPlane")
 #: How long to wait for ControlPlanes that do not have a new address of the server yet (seconds).
 ADDRESS_PAUSE: Final = 0.5
 #: How long changes of the list of retained control planes are gathered before it is written (seconds).
@@ -71,6 +84,13 @@ class Wipe(NamedTuple):
 SWEEP: Final = ("sweep",)
 ADDRESS: Final = ("address",)
 RETAINED: Final = ("retained",)
+DUE: Final = ("due",)
+
+
+class Resume(NamedTuple):
+    """A paused control plane that somebody asks for."""
+
+    name: str
 
 
 class Operator:
@@ -167,6 +187,7 @@ class Operator:
             if record.uid not in owned:
                 yield Wipe(record.uid)
         yield RETAINED
+        yield DUE
         if moved:
             yield ADDRESS
         self._enqueue(SWEEP, FIRST_SWEEP)
@@ -199,6 +220,10 @@ class Operator:
             return await self._sweep()
         elif key == RETAINED:
             return await self._teardown.publish_retained()
+        elif key == DUE:
+            return self._due()
+        elif isinstance(key, Resume):
+            await self._resume(key.name)
         elif key == ADDRESS:
             if self._queue is not None and self._queue.unsettled > 1:
                 return ADDRESS_PAUSE  # not every ControlPlane has the new address yet
@@ -227,6 +252,9 @@ class Operator:
                 self._teardown.retained_changed = False
                 self._enqueue(RETAINED, RETAINED_PAUSE)
             return again
+        if ended(document, klass, self._clock()):
+            await self._expire(stored, document)
+            return None
         try:
             await self._program(stored, document, klass)
         except Refusal as refusal:
@@ -242,19 +270,25 @@ class Operator:
         record = await self._incarnation(stored, document, agreed.path)
         if record is None:
             return  # it took over retained data in a commit of its own, whose event leads back here
+        if not planned(record) and await self._rotated(stored, document, record):
+            return
         draft = Draft(document, agreed, record, now)
         self._provisioner.role(draft)
         endpoints = self._provisioner.endpoints(draft)
         self._provisioner.namespace(draft)
         self._provisioner.secret(draft, self._provisioner.account(draft), endpoints)
-        ready = documents.find_condition(document, "Ready")
-        if self._is_ready(document, endpoints) and contract.FINALIZER in (document["metadata"].get("finalizers") or ()):
-            if not draft.mutations:
-                return
-        else:
-            draft.mutations.append(documents.change(stored, self._ready(document, endpoints, now)))
-            if ready is None or ready["status"] != "True":
+        ready, before = documents.find_condition(document, "Ready"), document.get("status") or {}
+        changed = self._with_outlook(draft, klass, ready_status(document, endpoints, now), before)
+        if contract.FINALIZER not in (document["metadata"].get("finalizers") or ()):
+            document["metadata"]["finalizers"] = [*(document["metadata"].get("finalizers") or ()), contract.FINALIZER]
+            changed = True
+        if changed:
+            draft.mutations.append(documents.change(stored, document))
+            now_ready = documents.find_condition(document, "Ready")
+            if (ready is None or ready["status"] != "True") and now_ready is not None and now_ready["status"] == "True":
                 draft.mutations.append(ready_event(document, endpoints, now))
+        if not draft.mutations and (draft.settings, draft.due) == (record.settings, record.due):
+            return
         await self._commit(draft)
 
     async def _quickly(self, stored: Stored, document: Document, agreed: Terms, now: str) -> bool:
@@ -263,7 +297,7 @@ class Operator:
             return False
         record = planned_record(agreed.path, document["metadata"]["uid"], int(self._clock()))
         change = Mutation(stored.key, codec.draft_of(stored.value), stored.revision)
-        draft = Draft(document, agreed, record, now, self._quick.mutations(change, document, record, now))
+        draft = Draft(document, agreed, record, now, self._quick.mutations(change, document, record, now), _settings(document))
         try:
             await self._commit(draft)
         except RevisionMismatch as surprise:
@@ -330,7 +364,7 @@ class Operator:
     async def _bear(self, document: Document, change: Mutation, agreed: Terms) -> Stored:
         now = timestamps.from_epoch(self._clock())
         record = planned_record(agreed.path, document["metadata"]["uid"], int(self._clock()))
-        draft = Draft(document, agreed, record, now, self._quick.mutations(change, document, record, now))
+        draft = Draft(document, agreed, record, now, self._quick.mutations(change, document, record, now), _settings(document))
         try:
             await self._commit(draft)
         except RevisionMismatch as surprise:
@@ -345,40 +379,49 @@ class Operator:
 
     # -- outcomes
 
-    def _ready(self, document: Document, endpoints: Endpoints, now: str) -> Document:
-        metadata = document["metadata"]
-        finalizers = metadata.get("finalizers") or []
-        if contract.FINALIZER not in finalizers:
-            metadata["finalizers"] = [*finalizers, contract.FINALIZER]
-        document["status"] = ready_status(document, endpoints, now)
-        return document
-
-    def _is_ready(self, document: Document, endpoints: Endpoints) -> bool:
-        """Whether the status says all that :meth:`_ready` would."""
-        status, generation = document.get("status") or {}, document["metadata"].get("generation", 1)
-        found = {c["type"]: c for c in status.get("conditions") or ()}
-        return (
-            status.get("endpoint") == endpoints.external
-            and status.get("observedGeneration") == generation
-            and "kubeconfigSecretRef" in status
-            and all(kind in found and found[kind]["status"] == "True" for kind in ("Accepted", "Programmed", "Ready"))
-        )
+    def _with_outlook(self, draft: Draft, klass: Document | None, status: Document, before: Document) -> bool:
+        """Complete ``status`` with what follows from limits and time, and set it. Whether it says something new."""
+        document, record, now = draft.control_plane, draft.record, self._clock()
+        usage = NOTHING if draft.fresh else self._store.usage(record.id)
+        watches = 0 if draft.fresh else self._directory.activity.watches.get(record.id, 0)
+        if usage != NOTHING or watches or "usage" in status:
+            status = {**status, "usage": {"objects": usage.objects, "bytes": usage.bytes, "watches": watches}}
+        if draft.fresh and (asked := rotation(document)):
+            status["observedRotate"] = asked  # a new control plane has a new key
+        found = outlook(document, klass, status, usage, now)
+        draft.settings, draft.due = found.standing.encode(), found.due
+        document["status"] = found.status
+        if found.status == before:
+            return False
+        draft.mutations.extend(found.events(before))
+        return True
 
     async def _commit(self, draft: Draft) -> None:
         self._expect(draft.mutations)
         try:
             if draft.fresh:
                 await self._make(draft)
+            elif (draft.settings, draft.due) != (draft.record.settings, draft.record.due):
+                await self._directory.settle(draft.record.id, draft.settings, draft.due, draft.mutations)
             else:
                 await self._store.commit(draft.mutations)
         except BaseException:
             for mutation in draft.mutations:
                 self._mine.pop(mutation.key, None)
             raise
+        if draft.due is not None:
+            self._enqueue(DUE, max(draft.due - self._clock(), 0.0))
 
     async def _make(self, draft: Draft) -> None:
         try:
-            await self._directory.create(draft.terms.path, draft.record.uid, draft.mutations, created=draft.record.created)
+            await self._directory.create(
+                draft.terms.path,
+                draft.record.uid,
+                draft.mutations,
+                created=draft.record.created,
+                settings=draft.settings,
+                due=draft.due,
+            )
         except ValueError as error:
             # Another ControlPlane was faster; the next look finds its record.
             key = contract.root_key(contract.CONTROL_PLANES, draft.name)
@@ -388,6 +431,62 @@ class Operator:
         for mutation in mutations:
             if mutation.key.vcp == ROOT_VCP_ID and self.resources is not None and mutation.key.resource in self.resources:
                 self._mine[mutation.key] = mutation.draft.tail
+
+    # -- with time
+
+    def look(self, name: str) -> None:
+        """Look at a ControlPlane soon."""
+        self._enqueue(name)
+
+    def resume(self, name: str) -> None:
+        """Serve a paused control plane again: somebody who is known asks for it."""
+        self._enqueue(Resume(name))
+
+    def _due(self) -> float | None:
+        """Look at those whose time has come; the answer is when the next one's does."""
+        now = self._clock()
+        for record in self._store.due(DUE_BATCH):
+            if record.due is not None and record.due > now:
+                return min(record.due - now, LONGEST_SLEEP)
+            self._enqueue(decode(record.settings).control_plane or record.name)
+        return DUE_PAUSE if self._store.due(1) else None
+
+    async def _expire(self, stored: Stored, document: Document) -> None:
+        """Delete a ControlPlane that has come to its end; what becomes of its data is decided as for any other."""
+        root = self._directory.root.api
+        info = root.resources.kind(_KIND)
+        if info is None:
+            raise LookupError("the definition of ControlPlane is not in the root control plane")
+        text = "the control plane has come to the end of its time and is deleted"
+        now = timestamps.from_epoch(self._clock())
+        await self._store.commit([documents.event(ROOT_VCP_ID, document, "Expired", text, now, warning=True)])
+        options = DeleteOptions(preconditions=Preconditions(uid=document["metadata"]["uid"]))
+        await root.delete(info, "", stored.key.name, options, RequestContext(CONTROLLER_USER))
+
+    async def _resume(self, name: str) -> None:
+        stored = self._store.get(contract.root_key(contract.CONTROL_PLANES, name))
+        if stored is None:
+            return
+        document: Document = codec.decode(stored.value)
+        annotations = document["metadata"].get("annotations") or {}
+        if annotations.get(contract.STATE_ANNOTATION) == contract.PAUSED and annotations.get(contract.RESUME_ANNOTATION) == "true":
+            del annotations[contract.STATE_ANNOTATION]
+            await self._store.commit([documents.change(stored, document)])
+
+    async def _rotated(self, stored: Stored, document: Document, record: VcpRecord) -> bool:
+        """Give a control plane a new signing key if that is asked for. True: its commit's event leads back here, to the new Secret."""
+        asked, status = rotation(document), document.get("status") or {}
+        if not asked or status.get("observedRotate") == asked:
+            return False
+        generation = record.key_generation + 1
+        document["status"] = {**status, "observedRotate": asked, "keyGeneration": generation}
+        text = (
+            f"tokens are signed with key {generation} from now on; those of key {record.key_generation} stay good until the next rotation"
+        )
+        now = timestamps.from_epoch(self._clock())
+        told = documents.event(ROOT_VCP_ID, document, "KeyRotated", text, now)
+        await self._directory.rotate_key(record.id, [documents.change(stored, document), told])
+        return True
 
     async def _refuse(self, stored: Stored, document: Document, refusal: Refusal) -> None:
         """Write why not. What was set up before goes on being served, and stays in the status (kplane defect O12)."""
@@ -458,6 +557,20 @@ class Operator:
         if endpoint:
             self._endpoint_of[name] = endpoint
             self._by_endpoint.setdefault(endpoint, set()).add(name)
+
+
+def rotation(document: Document) -> str:
+    """What asks for a new key: any value that is not the last one seen."""
+    return ((document["metadata"].get("annotations") or {}).get(contract.ROTATE_ANNOTATION) or "")[:MAX_ROTATION]
+
+
+def planned(record: VcpRecord) -> bool:
+    """Whether the control plane is still to be made."""
+    return record.id == NEW_VCP
+
+
+def _settings(document: Document) -> str:
+    return standing_of(document).encode()
 
 
 def is_settled(document: Document) -> bool:

@@ -39,6 +39,8 @@ class Draft:
     record: VcpRecord
     now: str
     mutations: list[Mutation] = field(default_factory=list)
+    settings: str = ""
+    due: int | None = None
 
     @property
     def name(self) -> str:
@@ -246,12 +248,13 @@ def ready_status(control_plane: Document, endpoints: Endpoints, now: str) -> Doc
         documents.condition("Programmed", True, "Programmed", "the control plane and its kubeconfig are set up"),
         documents.condition("Ready", True, "Reconciled", "the control plane is served"),
     ]
-    old = (control_plane.get("status") or {}).get("conditions")
+    status = control_plane.get("status") or {}
     return {
+        **status,
         "endpoint": endpoints.external,
         "kubeconfigSecretRef": {"name": contract.kubeconfig_secret(name), "namespace": contract.management_namespace(name)},
         "observedGeneration": generation,
-        "conditions": documents.with_conditions(old, conditions, generation, now),
+        "conditions": documents.with_conditions(status.get("conditions"), conditions, generation, now),
     }
 
 

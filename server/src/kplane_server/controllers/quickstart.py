@@ -32,6 +32,18 @@ Document = dict[str, Any]
 #: A longer name is cut in the management namespace's, which no template can do.
 MAX_NAME_LENGTH: Final = 63 - len(contract.NAMESPACE_PREFIX)
 
+#: What asks for more than a control plane that is served.
+_UNCOMMON: Final = frozenset(
+    {
+        contract.INCARNATION_ANNOTATION,
+        contract.TTL_ANNOTATION,
+        contract.EXPIRES_ANNOTATION,
+        contract.STATE_ANNOTATION,
+        contract.LIMITS_ANNOTATION,
+        contract.ROTATE_ANNOTATION,
+    }
+)
+
 #: Texts that stand for those that differ. They are legal nowhere, so nothing else can be taken for one.
 _NAME, _OWNER, _NOW, _UID, _NONCE = ("@name@", "@owner@", "@now@", "@uid@", "@nonce@")
 _SECRET: Final = credentials.SecretContent("@kubeconfig@", "@external@", "@expires@", "@source@")
@@ -101,7 +113,8 @@ class QuickStart:
             and len(terms.path) <= MAX_NAME_LENGTH
             and metadata.get("generation") == 1
             and contract.FINALIZER in (metadata.get("finalizers") or ())
-            and contract.INCARNATION_ANNOTATION not in (metadata.get("annotations") or {})
+            and _UNCOMMON.isdisjoint(metadata.get("annotations") or ())
+            and terms.common
         )
 
     def mutations(self, change: Mutation, document: Document, record: VcpRecord, now: str) -> list[Mutation]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from kplane_server.model.names import is_vcp_name
+from kplane_server.model.names import is_dns_subdomain, is_vcp_name
 from kplane_server.vcp.contract import cluster_path
 from kplane_server.vcp.policy import url_problem
 
@@ -18,10 +18,10 @@ RETAIN: Final = "Retain"
 DESTROY: Final = "Destroy"
 
 #: What a class may ask for, and what it means here.
-SUPPORTED_ADDONS: Final = frozenset({"starter"})  # the bootstrap objects, which every control plane has
 SUPPORTED_AUTH_MODELS: Final = frozenset({"", "basic"})  # a ServiceAccount token in a kubeconfig
 SUPPORTED_MODES: Final = frozenset({"Virtual"})
 
+_UNCOMMON_RULES: Final = frozenset({"limits", "ttl", "maxTTL"})
 _ROLES: Final = {"": "cluster-admin", "admin": "cluster-admin"}
 
 
@@ -45,15 +45,19 @@ class Endpoints(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a ControlPlane gets: its name in URLs, and the ClusterRole of its owner."""
+    """What a ControlPlane gets: its name in URLs, and the ClusterRole of its owner.
+
+    common: its class gives it neither an end nor limits of what it may hold, so that there is nothing to say of them in its status.
+    """
 
     path: str
     role: str
+    common: bool = True
 
 
 def class_problems(spec: Document) -> list[str]:
     """What a ControlPlaneClass asks for that is not supported here."""
-    problems = [f'addon "{addon}" is not supported' for addon in spec.get("addons") or () if addon not in SUPPORTED_ADDONS]
+    problems = [f'addon "{addon}" cannot be the name of a ConfigMap' for addon in spec.get("addons") or () if not is_dns_subdomain(addon)]
     model = (spec.get("auth") or {}).get("model") or ""
     if model not in SUPPORTED_AUTH_MODELS:
         problems.append(f'auth.model "{model}" is not supported; it may be "basic"')
@@ -78,7 +82,7 @@ def terms(control_plane: Document, klass: Document | None) -> Terms:
     if problems := class_problems(rules):
         raise Refusal("Accepted", "ClassNotSupported", f'class "{class_name}": {"; ".join(problems)}')
     role = (rules.get("auth") or {}).get("defaultRole") or ""
-    return Terms(path, _ROLES.get(role, role))
+    return Terms(path, _ROLES.get(role, role), _UNCOMMON_RULES.isdisjoint(rules))
 
 
 def deletion_policy(control_plane: Document, klass: Document | None) -> str:

@@ -12,6 +12,7 @@ import orjson
 from kplane_server.http.bodies import Bodies
 from kplane_server.http.call import Answer, Call, Handler
 from kplane_server.http.dispatch import Dispatcher
+from kplane_server.http.fairness import Writes
 from kplane_server.http.handlers import reading
 from kplane_server.http.handlers.documents import Documents
 from kplane_server.http.handlers.openapi import OpenApi
@@ -44,6 +45,8 @@ class FrontDoor:
         limits = settings.limits
         self.streams = WatchStreams(limits.bookmark_interval, limits.min_watch_timeout)
         self.watches = InFlight(limits.max_watches, limits.max_watches_per_vcp, "watches")
+        self._writes = Writes(limits.max_queued_writes_per_vcp)
+        self._watching = Watching(self.streams, self.watches, directory.activity)
         server = ServerPaths(metrics, liveness, readiness)
         listen = settings.listen
         dispatcher = self._dispatcher(Bodies(limits), server, Documents(f"{listen.advertised_host}:{listen.port}"))
@@ -52,7 +55,7 @@ class FrontDoor:
         self.handle = self._pipeline.handle
 
     def _dispatcher(self, bodies: Bodies, server: ServerPaths, documents: Documents) -> Dispatcher:
-        writing, virtual, watching, openapi = Writing(bodies), Virtual(bodies), Watching(self.streams, self.watches), OpenApi()
+        writing, virtual, watching, openapi = Writing(bodies, self._writes), Virtual(bodies), self._watching, OpenApi()
         paths: dict[str, Handler] = {
             "/": root_paths,
             "/version": server.version,

@@ -22,12 +22,17 @@ class InFlight:
     def total(self) -> int:
         return self._total
 
-    def enter(self, plane: int) -> None:
-        """Take a place. Raises 429 when there is none; the caller must :meth:`leave` otherwise."""
+    def enter(self, plane: int, limit: int | None = None, *, exempt: bool = False) -> None:
+        """Take a place. Raises 429 when there is none; the caller must :meth:`leave` otherwise.
+
+        limit: of this control plane alone, where it is lower. exempt: counted, and never refused.
+        """
         mine = self._planes.get(plane, 0)
-        if mine >= self._limit_per_plane:
+        if exempt:
+            pass
+        elif mine >= self._limit_per_plane or (limit is not None and mine >= limit):
             raise TooManyRequests(f"too many {self._what} of this control plane, please try again later", retry_after=1)
-        if self._total >= self._limit:
+        elif self._total >= self._limit:
             raise TooManyRequests(f"too many {self._what}, please try again later", retry_after=1)
         self._planes[plane] = mine + 1
         self._total += 1

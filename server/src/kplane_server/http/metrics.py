@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 #: Upper bounds of the request duration histogram, in seconds.
@@ -27,6 +27,8 @@ MAX_COUNTED_VCPS: Final = 4096
 _PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
 
 Samples = Mapping[str, float]
+#: The control planes with the largest values (as many as asked for), largest first, and the sum over all of them.
+Ranking = Callable[[int], tuple[Sequence[tuple[str, float]], float]]
 
 
 class Metrics:
@@ -39,6 +41,7 @@ class Metrics:
         self._vcps: dict[str, int] = {}
         self._other_vcps = 0
         self._sources: list[tuple[str, str, Callable[[], Samples]]] = []
+        self._rankings: list[tuple[str, str, Ranking]] = []
         self._started = time.time()
 
     def observe(self, verb: str, group: str, code: int, seconds: float, vcp: str) -> None:
@@ -62,6 +65,10 @@ class Metrics:
         """Gauges ``<prefix>_<name>`` read from ``source`` at each scrape."""
         self._sources.append((prefix, help_text, source))
 
+    def add_ranking(self, name: str, help_text: str, ranking: Ranking) -> None:
+        """A gauge by control plane, of those with the largest values; the others are one sum."""
+        self._rankings.append((name, help_text, ranking))
+
     def _fold(self) -> None:
         """Keep the busier half by name, sum the other."""
         ranked = sorted(self._vcps.items(), key=lambda item: -item[1])
@@ -75,6 +82,8 @@ class Metrics:
         lines += _family("kplane_requests_total", "Answered requests.", "counter", self._request_samples())
         lines += self._histogram()
         lines += _family("kplane_vcp_requests_total", "Answered requests of the busiest control planes.", "counter", self._vcp_samples())
+        for name, help_text, ranking in self._rankings:
+            lines += _family(name, help_text, "gauge", _ranked(*ranking(TOP_VCPS)))
         for prefix, help_text, source in self._sources:
             for name, value in source().items():
                 lines += _family(f"{prefix}_{_clean(name)}", help_text, "gauge", [("", value)])
@@ -110,6 +119,12 @@ class Metrics:
         yield from _family("process_start_time_seconds", "Start, since the epoch.", "gauge", [("", self._started)])
         yield from _family("process_resident_memory_bytes", "Resident set.", "gauge", [("", resident_bytes())])
         yield from _family("process_open_fds", "Open file descriptors.", "gauge", [("", open_descriptors())])
+
+
+def _ranked(largest: Sequence[tuple[str, float]], total: float) -> Iterable[tuple[str, float]]:
+    for vcp, value in largest:
+        yield f'{{vcp="{vcp}"}}', value
+    yield '{vcp="",rest="true"}', total - sum(value for _, value in largest)
 
 
 def resident_bytes() -> int:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one chain that every request takes, built-in and custom resources, sub-resources and other paths alike:
 
-errors → path → control plane (404 before anything is asked about the client) → authenticate → impersonate → authorize → handler, which
-runs within the bound of requests in flight and under the deadline. Nothing is served beside it.
+errors → path → control plane (404 before anything is asked about the client, 503 if it is paused) → authenticate → impersonate → authorize
+→ handler, which runs within the bound of requests in flight and under the deadline. Nothing is served beside it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from kplane_server.access.attributes import Attributes, for_path, forbidden
 from kplane_server.access.impersonation import PREFIX as IMPERSONATION_PREFIX
 from kplane_server.access.impersonation import impersonate
 from kplane_server.http.call import Answer, Call
+from kplane_server.http.fairness import is_exempt
 from kplane_server.http.inflight import InFlight
 from kplane_server.http.metrics import Metrics
 from kplane_server.http.negotiation import accepts_gzip
 from kplane_server.http.request import Incoming, parse_query
 from kplane_server.http.response import Response, StreamResponse, error_response
 from kplane_server.http.routing import METHOD_VERBS, ApiRequest, check_path, method_not_allowed, resolve, split_vcp, unknown_vcp
-from kplane_server.model.errors import ApiError, BadRequest, Expired, InternalError, ServiceUnavailable, Timeout
+from kplane_server.model.errors import ApiError, BadRequest, Expired, InternalError, ServiceUnavailable, Timeout, Unauthorized
+from kplane_server.model.identity import ANONYMOUS_USER
 from kplane_server.settings import LimitSettings
 from kplane_server.storage.api import Compacted, FutureRevision, StorageUnavailable
+from kplane_server.vcp import contract
 from kplane_server.vcp.controlplane import ControlPlane
 from kplane_server.vcp.directory import Directory
 
@@ -73,10 +76,12 @@ class Pipeline:
         plane: ControlPlane | None = None
         try:
             plane, path, query = self._locate(incoming)
+            if plane.standing.paused:
+                raise self._pause(incoming, plane)
             call = self._admit(incoming, plane, path, query)
             answer = self._dispatch(call)
             if not isinstance(answer, Response | StreamResponse):
-                answer = await self._wait(plane, answer)
+                answer = await self._wait(call, answer)
         except Exception as error:
             answer = error_response(_as_api_error(error, incoming, audit))
         if isinstance(answer, Response) and len(answer.body) >= self._limits.gzip_threshold:
@@ -113,11 +118,29 @@ class Pipeline:
             raise forbidden(user, attributes, decision.reason)
         return Call(incoming, query, plane, request, user)
 
-    async def _wait(self, plane: ControlPlane, answer: Awaitable[Answer]) -> Answer:
+    def _pause(self, incoming: Incoming, plane: ControlPlane) -> ServiceUnavailable:
+        """The answer of a paused control plane, to everybody. If it may be resumed on request, somebody who is known has it resumed."""
+        wakes = False
+        if plane.standing.resume:
+            try:
+                wakes = plane.authenticator.authenticate(incoming.header("authorization")) != ANONYMOUS_USER
+            except Unauthorized:
+                wakes = False
+        if wakes:
+            self._directory.request_resume(plane)
+            why, after = "is being resumed, please try again", 1
+        elif plane.standing.resume:
+            why, after = "is paused; an authenticated request resumes it", 0
+        else:
+            why, after = f"is paused; it is resumed by removing annotation {contract.STATE_ANNOTATION} from its ControlPlane", 0
+        text = f'control plane "{plane.name}" {why}'
+        return ServiceUnavailable(text, group=contract.GROUP, kind="controlplanes", name=plane.name, retry_after=after)
+
+    async def _wait(self, call: Call, answer: Awaitable[Answer]) -> Answer:
         """A handler that could not answer at once, within the bounds."""
-        key = plane.record.id
+        key = call.plane.record.id
         try:
-            self.in_flight.enter(key)
+            self.in_flight.enter(key, call.plane.limits.requests_in_flight, exempt=is_exempt(call))
         except ApiError:
             if isinstance(answer, Coroutine):
                 answer.close()

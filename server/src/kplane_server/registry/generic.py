@@ -11,10 +11,21 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from kplane_server.model import timestamps
-from kplane_server.model.errors import BadRequest, Cause, InternalError, Json, NotFound, ServiceUnavailable, conflict, invalid, not_found
+from kplane_server.model.errors import (
+    BadRequest,
+    Cause,
+    Forbidden,
+    InternalError,
+    Json,
+    NotFound,
+    ServiceUnavailable,
+    conflict,
+    invalid,
+    not_found,
+)
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope
 from kplane_server.model.resources import GroupVersion
 from kplane_server.registry import codec, conversion
@@ -28,6 +39,8 @@ from kplane_server.registry.strategies.base import Companion, Document, Strategy
 from kplane_server.registry.table import ResourceTable
 from kplane_server.storage.api import (
     ABSENT,
+    BoundExceeded,
+    Bounds,
     Mutation,
     RevisionMismatch,
     StorageFull,
@@ -52,6 +65,14 @@ _SUFFIX_LENGTH: Final = 5
 _GENERATED_NAME_MAX_LENGTH: Final = 63
 
 Clock = Callable[[], float]
+
+
+class Ceiling(NamedTuple):
+    """How far a control plane may grow. ``sources``: who says so, of objects and of bytes."""
+
+    bounds: Bounds
+    sources: tuple[str, ...]
+
 
 #: Commits a new object (document, change) in one go with what comes into being through it, and says how it is stored.
 #: None: it is an object like others. A controller may leave one with the registry for a resource of its own.
@@ -129,7 +150,20 @@ class KeyLocks:
 class Registry:
     """The state behind the verbs of one control plane. It holds no objects: an idle one costs only itself."""
 
-    __slots__ = ("_second", "_stamp", "admission", "births", "clock", "converter", "locks", "lookup", "resources", "store", "vcp")
+    __slots__ = (
+        "_second",
+        "_stamp",
+        "admission",
+        "births",
+        "ceiling",
+        "clock",
+        "converter",
+        "locks",
+        "lookup",
+        "resources",
+        "store",
+        "vcp",
+    )
 
     def __init__(
         self,
@@ -147,6 +181,7 @@ class Registry:
         self.clock = clock
         self.locks = KeyLocks()
         self.births: dict[ResourceId, Birth] = {}
+        self.ceiling: Callable[[], Ceiling | None] = lambda: None
         self.converter = Converter(hooks or NoHooks())
         self.lookup = StoreLookup(self)
         self._second = -1
@@ -253,14 +288,14 @@ class Registry:
         if reservation is None:
             if check is not None:
                 check()
-            return await self.commit(mutations)
+            return await self._commit_within(mutations)
         async with self.locks.hold(reservation.lock, RESERVATION_PATIENCE):
             for _ in range(WRITE_ATTEMPTS):
                 taken = reservation.mutations()
                 if check is not None:
                     check()
                 try:
-                    return await self.commit([*mutations, *taken])
+                    return await self._commit_within([*mutations, *taken])
                 except RevisionMismatch as mismatch:
                     last = mismatch
                     if all(mutation.key != mismatch.key for mutation in taken):
@@ -278,6 +313,20 @@ class Registry:
         if isinstance(info, CustomResourceInfo) and info.by_webhook:
             return await self.converter.to_storage(obj, info)
         return obj
+
+    async def _commit_within(self, mutations: Sequence[Mutation]) -> list[int]:
+        """Store what a client writes, within what the control plane may hold. What deletes never comes here."""
+        ceiling = self.ceiling()
+        if ceiling is None:
+            return await self.commit(mutations)
+        try:
+            return await self.stored(self.store.commit(mutations, ceiling.bounds))
+        except BoundExceeded as error:
+            key, source = mutations[0].key, ceiling.sources[error.what == "bytes"]
+            why = f"{error.growth} {error.what} more asked for, {error.used} used, limited to {error.limit} by {source}"
+            text = f'{key.resource} "{key.name}" is forbidden: exceeded the limits of control plane "{self.vcp.name}": {why}'
+            resource, _, group = key.resource.partition(".")
+            raise Forbidden(text, group=group, kind=resource, name=key.name) from error
 
     async def answer(self, info: ResourceInfo, mutation: Mutation, revision: int) -> Stored:
         """What the client sees of a mutation that was committed."""

@@ -340,8 +340,8 @@ class Store(Protocol):
         """Set ``settings`` and ``due`` of an active incarnation, with ``mutations`` in the same commit. Raises as commit does."""
         ...
 
-    def end_watches(self, vcp: VcpId) -> None:
-        """End the subscriptions to scopes of a VCP, as if it were no longer served."""
+    def quiesce(self, vcp: VcpId) -> None:
+        """End the subscriptions to scopes of a VCP, and forget what is remembered of it, as if it were no longer served."""
         ...
 
     async def rotate_vcp_key(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:

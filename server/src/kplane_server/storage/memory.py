@@ -292,7 +292,7 @@ class MemoryStore:
         self._apply(mutations)
         return record
 
-    def end_watches(self, vcp: VcpId) -> None:
+    def quiesce(self, vcp: VcpId) -> None:
         self._hub.end_vcp(vcp)
 
     async def rotate_vcp_key(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:

@@ -30,6 +30,19 @@ INCARNATION_ANNOTATION: Final = f"{GROUP}/incarnation"
 #: When the token in a kubeconfig Secret ends (RFC 3339).
 EXPIRY_ANNOTATION: Final = f"{GROUP}/token-expires"
 
+#: How long a ControlPlane lives from its creation on (``72h``, ``7d``), and when it ends (RFC 3339); the earlier counts.
+TTL_ANNOTATION: Final = f"{GROUP}/ttl"
+EXPIRES_ANNOTATION: Final = f"{GROUP}/expires"
+#: ``paused``: not served until the annotation goes. With ``resumeOnRequest: "true"`` a request of somebody who is known takes it away.
+STATE_ANNOTATION: Final = f"{GROUP}/state"
+PAUSED: Final = "paused"
+RESUME_ANNOTATION: Final = f"{GROUP}/resumeOnRequest"
+#: Limits of its own, as a JSON object; they only lower those of its class.
+LIMITS_ANNOTATION: Final = f"{GROUP}/limits"
+
+#: Any new value asks for a new signing key; ``status.observedRotate`` says which value has been seen to.
+ROTATE_ANNOTATION: Final = f"{GROUP}/rotate"
+
 SYSTEM_NAMESPACE: Final = "kplane-system"
 ADMIN_ACCOUNT: Final = "controlplane-admin"
 NAMESPACE_PREFIX: Final = "kplane-cp-"

@@ -14,11 +14,14 @@ from kplane_server.access.escalation import EscalationAdmission
 from kplane_server.access.rbac import RbacAuthorizer
 from kplane_server.access.tokens import TokenIssuer
 from kplane_server.model.keys import ROOT_VCP_ID
+from kplane_server.registry import codec
 from kplane_server.registry.api import ControlPlaneApi
 from kplane_server.registry.attributes import Admission
 from kplane_server.registry.catalog import BUILTIN, Catalog
+from kplane_server.registry.generic import Ceiling
 from kplane_server.registry.hooks import HookCaller, NoHooks
-from kplane_server.storage.api import Store, VcpRecord
+from kplane_server.storage.api import Bounds, Store, VcpRecord
+from kplane_server.vcp import contract, standing
 from kplane_server.vcp.plane import ManagementPlane
 
 #: Makes the admission chain of a control plane.
@@ -59,6 +62,33 @@ class ControlPlane:
         self._catalog = catalog
         self._admin_digest = admin_digest if record.id == ROOT_VCP_ID else None
         self._clock = clock
+        self.standing = standing.decode(record.settings)
+        self._limits: tuple[int, standing.Limits, Ceiling | None] = (-1, standing.NO_LIMITS, None)
+
+    @property
+    def limits(self) -> standing.Limits:
+        """The limits in force: of the class, lowered by the ControlPlane's own."""
+        return self._in_force()[1]
+
+    def ceiling(self) -> Ceiling | None:
+        """How far it may grow, and who says so."""
+        return self._in_force()[2]
+
+    def _in_force(self) -> tuple[int, standing.Limits, Ceiling | None]:
+        """Read again when a class has changed."""
+        if self.record.id == ROOT_VCP_ID:
+            return self._limits
+        changed = self.store.changed(ROOT_VCP_ID, contract.CLASSES)
+        if self._limits[0] != changed:
+            own, klass = self.standing.limits, self.standing.klass
+            stored = self.store.get(contract.root_key(contract.CLASSES, klass)) if klass else None
+            spec = (codec.decode(stored.value).get("spec") or {}) if stored is not None else {}
+            limits = own.lowered(standing.limits_of(spec.get("limits")))
+            bounds = Bounds(limits.objects, limits.bytes)
+            said = f'ControlPlaneClass "{klass}"', f"annotation {contract.LIMITS_ANNOTATION} of its ControlPlane"
+            sources = tuple(said[mine is not None and mine == least] for mine, least in zip(own[:2], bounds, strict=True))
+            self._limits = (changed, limits, None if bounds == Bounds() else Ceiling(bounds, sources))
+        return self._limits
 
     @property
     def vcp(self) -> VcpRecord:
@@ -82,7 +112,9 @@ class ControlPlane:
     def api(self) -> ControlPlaneApi:
         """The verbs."""
         admission = EscalationAdmission(self._admission(self), self.authorizer)
-        return ControlPlaneApi(self.record, self.store, self._catalog, admission, self._clock, self.hooks)
+        api = ControlPlaneApi(self.record, self.store, self._catalog, admission, self._clock, self.hooks)
+        api.registry.ceiling = self.ceiling
+        return api
 
     @cached_property
     def hooks(self) -> HookCaller:

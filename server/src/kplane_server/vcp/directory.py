@@ -14,9 +14,11 @@ from kplane_server.model.keys import ROOT_VCP_ID, VcpId
 from kplane_server.model.names import ROOT
 from kplane_server.registry.catalog import BUILTIN, Catalog
 from kplane_server.storage.api import Mutation, Store, UnknownVcp, VcpRecord, VcpState
+from kplane_server.vcp.activity import Activity
 from kplane_server.vcp.controlplane import AdmissionFactory, ControlPlane, HooksFactory, no_hooks
 from kplane_server.vcp.plane import ManagementPlane
 from kplane_server.vcp.policy import guarded
+from kplane_server.vcp.standing import decode
 
 #: Control planes whose caches are kept in memory; the least recently used is dropped first.
 MAX_WARM: Final = 512
@@ -51,6 +53,9 @@ class Directory:
         self._clock = clock
         self._max_warm = max_warm
         self._warm: OrderedDict[VcpId, ControlPlane] = OrderedDict()
+        self.activity: Final = Activity()
+        #: Told the name of a ControlPlane that is to be served again.
+        self.on_resume: Callable[[str], None] | None = None
         self._resting = {r.uid: r for state in (VcpState.RETAINED, VcpState.WIPING) for r in store.vcps(state)}
         self._retained_names = Counter(r.name for r in self._resting.values() if r.state is VcpState.RETAINED)
         record = store.vcp_by_id(ROOT_VCP_ID)
@@ -93,10 +98,22 @@ class Directory:
 
     # -- the table of states: (none) → ACTIVE ⇄ RETAINED, ACTIVE → WIPING → (none)
 
-    async def create(self, name: str, uid: str, mutations: Sequence[Mutation] = (), *, created: int | None = None) -> VcpRecord:
-        """Make a control plane, with ``mutations`` in the same commit. Raises ValueError if the name is served already."""
+    async def create(
+        self,
+        name: str,
+        uid: str,
+        mutations: Sequence[Mutation] = (),
+        *,
+        created: int | None = None,
+        settings: str = "",
+        due: int | None = None,
+    ) -> VcpRecord:
+        """Make a control plane, with ``mutations`` in the same commit. Raises ValueError if the name is served already.
+
+        settings, due: what is in force for it (see ``standing``), and when the operator wants to look at it again.
+        """
         moment = int(self._clock()) if created is None else created
-        return await self.store.create_vcp(name, uid, created=moment, mutations=mutations)
+        return await self.store.create_vcp(name, uid, created=moment, mutations=mutations, settings=settings, due=due)
 
     async def retain(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:
         """Stop serving a control plane, and keep its data."""
@@ -118,9 +135,9 @@ class Directory:
             self._forget(record.uid)
         return count
 
-    async def rotate_key(self, vcp: VcpId) -> VcpRecord:
+    async def rotate_key(self, vcp: VcpId, mutations: Sequence[Mutation] = ()) -> VcpRecord:
         """Give a control plane a new signing key. The one before stays good until the next rotation."""
-        record = await self.store.rotate_vcp_key(vcp)
+        record = await self.store.rotate_vcp_key(vcp, mutations)
         self._warm.pop(vcp, None)
         return record
 
@@ -142,6 +159,21 @@ class Directory:
             if not self._retained_names[record.name]:
                 del self._retained_names[record.name]
 
+    # -- what is in force
+
+    async def settle(self, vcp: VcpId, settings: str, due: int | None, mutations: Sequence[Mutation] = ()) -> VcpRecord:
+        """Put in force what a ControlPlane says. A control plane that is paused ends its watches and is forgotten."""
+        record = await self.store.settle_vcp(vcp, settings, due, mutations)
+        self._warm.pop(vcp, None)
+        if decode(settings).paused:
+            self.store.quiesce(vcp)
+        return record
+
+    def request_resume(self, plane: ControlPlane) -> None:
+        """Somebody who is known asks for a paused control plane that is to be resumed on request."""
+        if self.on_resume is not None:
+            self.on_resume(plane.standing.control_plane or plane.name)
+
     # -- caches
 
     def _of(self, record: VcpRecord) -> ControlPlane:
@@ -149,7 +181,10 @@ class Directory:
         if found is not None and found.record == record:
             self._warm.move_to_end(record.id)
             return found
-        found = self._warm[record.id] = self._build(record)
+        found = self._build(record)
+        if found.standing.paused:
+            return found
+        self._warm[record.id] = found
         while len(self._warm) > self._max_warm:
             self._warm.popitem(last=False)
         return found

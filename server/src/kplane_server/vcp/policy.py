@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from kplane_server.model import timestamps
 from kplane_server.model.errors import Cause, Json, field_duplicate, field_invalid, invalid
 from kplane_server.model.identity import CONTROLLER_USER
 from kplane_server.model.names import RESERVED_VCP_NAMES, is_dns_label
 from kplane_server.registry.attributes import Admission, Attributes, Operation
 from kplane_server.storage.api import Store
-from kplane_server.vcp import contract
+from kplane_server.vcp import contract, standing
 
 if TYPE_CHECKING:
     from kplane_server.vcp.controlplane import AdmissionFactory, ControlPlane
@@ -78,7 +79,7 @@ def _creates_control_plane(attributes: Attributes) -> bool:
 def _control_plane_causes(attributes: Attributes, store: Store) -> list[Cause]:
     obj = attributes.object
     assert obj is not None  # the caller's condition
-    causes = _incarnation_causes(attributes, obj)
+    causes = _incarnation_causes(attributes, obj) + _annotation_causes(attributes, obj)
     spec, virtual = obj.get("spec") or {}, (obj.get("spec") or {}).get("virtual") or {}
     if attributes.old is not None:
         old = attributes.old
@@ -113,6 +114,44 @@ def _incarnation_causes(attributes: Attributes, obj: Json) -> list[Cause]:
     return [Cause("FieldValueForbidden", "Forbidden: only the operator may set or change it", field)]
 
 
+def _annotation_causes(attributes: Attributes, obj: Json) -> list[Cause]:
+    """What is said in annotations must mean something; one that does not change is left alone."""
+    new, old = (((o or {}).get("metadata") or {}).get("annotations") or {} for o in (obj, attributes.old))
+    causes = []
+    for name, check in _ANNOTATIONS.items():
+        value = new.get(name)
+        if value is None or value == old.get(name):
+            continue
+        try:
+            check(value)
+        except ValueError as error:
+            causes.append(field_invalid(f"metadata.annotations[{name}]", value, str(error)))
+    return causes
+
+
+def _check_state(value: str) -> None:
+    if value != contract.PAUSED:
+        raise ValueError(f'must be "{contract.PAUSED}", or not be there')
+
+
+def _check_flag(value: str) -> None:
+    if value not in ("true", "false"):
+        raise ValueError('must be "true" or "false"')
+
+
+def _class_causes(attributes: Attributes, store: Store) -> list[Cause]:
+    del store
+    spec = (attributes.object or {}).get("spec") or {}
+    causes = []
+    for field in ("ttl", "maxTTL"):
+        try:
+            if field in spec:
+                standing.parse_lifetime(spec[field])
+        except ValueError as error:
+            causes.append(field_invalid(f"spec.{field}", spec[field], str(error)))
+    return causes
+
+
 def _endpoint_causes(attributes: Attributes, store: Store) -> list[Cause]:
     del store
     spec = (attributes.object or {}).get("spec") or {}
@@ -141,7 +180,16 @@ def url_problem(url: str) -> str | None:
     return None
 
 
+_ANNOTATIONS: Final[dict[str, Callable[[str], object]]] = {
+    contract.TTL_ANNOTATION: standing.parse_lifetime,
+    contract.EXPIRES_ANNOTATION: timestamps.to_epoch,
+    contract.STATE_ANNOTATION: _check_state,
+    contract.RESUME_ANNOTATION: _check_flag,
+    contract.LIMITS_ANNOTATION: standing.parse_limits,
+}
+
 _RULES: Final[dict[str, Callable[[Attributes, Store], list[Cause]]]] = {
     "controlplanes": _control_plane_causes,
+    "controlplaneclasses": _class_causes,
     "controlplaneendpoints": _endpoint_causes,
 }

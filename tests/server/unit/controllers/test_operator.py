@@ -138,7 +138,7 @@ async def test_a_start_looks_only_at_what_is_not_settled(world: World) -> None:
     await world.restart()
     await world.settle()
     looked_at = world.controllers.statistics()["controlplane.reconciled"]
-    assert looked_at == 3  # b, waiting, and the list of those retained
+    assert looked_at == 4  # b, waiting, the list of those retained, and whose time has come
     await endpoint(world, "absent", endpoint="https://edge.example")
     assert world.condition("ControlPlane", "waiting", "Ready")[0] == "True"
     assert world.read("ControlPlane", "b")["status"]["observedGeneration"] == 2
@@ -165,7 +165,7 @@ async def test_a_new_address_of_the_server_reaches_endpoint_status_and_kubeconfi
         ({"classRef": {"name": "absent"}}, None, "Accepted", "ClassNotFound"),
         ({"mode": "Dedicated"}, None, "Accepted", "ModeNotSupported"),
         ({"classRef": {"name": "c"}}, {"modesAllowed": ["Dedicated"]}, "Accepted", "ModeNotAllowed"),
-        ({"classRef": {"name": "c"}}, {"addons": ["magic"]}, "Accepted", "ClassNotSupported"),
+        ({"classRef": {"name": "c"}}, {"addons": ["no name"]}, "Accepted", "ClassNotSupported"),
         ({"classRef": {"name": "c"}}, {"auth": {"model": "oidc"}}, "Accepted", "ClassNotSupported"),
         ({"classRef": {"name": "c"}}, {"auth": {"defaultRole": "no-such-role"}}, "Accepted", "DefaultRoleNotFound"),
         ({"endpointRef": {"name": "absent"}}, None, "Programmed", "EndpointPending"),

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from kplane_server.http.call import Answer, ResourceCall
+from kplane_server.http.fairness import is_exempt
 from kplane_server.http.inflight import InFlight
 from kplane_server.http.negotiation import WATCH_VIEWS, Encoding, View
 from kplane_server.http.response import StreamResponse
@@ -16,14 +17,16 @@ from kplane_server.http.views import MetadataView, ProtobufView, TableView, incl
 from kplane_server.http.watchstream import PlainView, WatchStream, WatchStreams
 from kplane_server.http.watchstream import View as StreamView
 from kplane_server.registry.options import WatchOptions, parse_watch_options
+from kplane_server.vcp.activity import Activity
 
 
 class Watching:
     """The handler of watches, with the bound on how many are open."""
 
-    def __init__(self, streams: WatchStreams, open_watches: InFlight) -> None:
+    def __init__(self, streams: WatchStreams, open_watches: InFlight, activity: Activity) -> None:
         self._streams = streams
         self._open = open_watches
+        self._activity = activity
 
     def watch(self, call: ResourceCall) -> Answer | Awaitable[Answer]:
         """A stream of changes of a collection, or of one object by the selector on its name."""
@@ -41,16 +44,18 @@ class Watching:
     def _begin(self, call: ResourceCall, options: WatchOptions) -> Answer:
         view = _view(call)
         plane = call.plane.record.id
-        self._open.enter(plane)
+        self._open.enter(plane, exempt=is_exempt(call))
         try:
             source = call.plane.api.watch(call.info, call.namespace or None, options)
         except BaseException:
             self._open.leave(plane)
             raise
+        self._activity.watch_opened(plane)
 
         def close() -> None:
             source.close()
             self._open.leave(plane)
+            self._activity.watch_closed(plane)
 
         stream = WatchStream(
             self._streams,

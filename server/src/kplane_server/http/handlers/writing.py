@@ -11,6 +11,7 @@ import orjson
 
 from kplane_server.http.bodies import Bodies
 from kplane_server.http.call import Answer, ResourceCall
+from kplane_server.http.fairness import Writes
 from kplane_server.http.negotiation import LIST_VIEWS, WRITE_VIEWS, Encoding, patch_type
 from kplane_server.http.response import json_response, warning_headers
 from kplane_server.http.views import list_response, object_response
@@ -33,11 +34,13 @@ APPLY: Final = "application/apply-patch+yaml"
 class Writing:
     """The handlers of writes."""
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, bodies: Bodies, writes: Writes) -> None:
         self._bodies = bodies
+        self._writes = writes
 
     async def create(self, call: ResourceCall) -> Answer:
         """POST to a collection, or to a sub-resource of an object."""
+        self._writes.admit(call)
         ctx = _context(call, "CreateOptions")
         body = await self._bodies.document(call, call.gvk, ctx)
         request = call.request
@@ -46,6 +49,7 @@ class Writing:
 
     async def update(self, call: ResourceCall) -> Answer:
         """PUT of an object or a sub-resource."""
+        self._writes.admit(call)
         ctx = _context(call, "UpdateOptions")
         body = await self._bodies.document(call, call.gvk, ctx)
         request = call.request
@@ -54,6 +58,7 @@ class Writing:
 
     async def patch(self, call: ResourceCall) -> Answer:
         """PATCH of an object or a sub-resource, in any of the four formats."""
+        self._writes.admit(call)
         media = patch_type(call.incoming.header("content-type"))
         ctx = _context(call, "PatchOptions", apply=media == APPLY)
         body = await self._bodies.raw(call)
@@ -67,6 +72,7 @@ class Writing:
 
     async def delete(self, call: ResourceCall) -> Answer:
         """DELETE of an object: a Status when it is gone, the object itself when it waits for something."""
+        self._writes.admit(call)
         options, dry_run = parse_delete_options(call.query, await self._bodies.optional_document(call, DELETE_OPTIONS))
         ctx = _delete_context(call, dry_run)
         result = await call.plane.api.delete(call.info, call.namespace, call.request.name, options, ctx)
@@ -76,6 +82,7 @@ class Writing:
 
     async def delete_collection(self, call: ResourceCall) -> Answer:
         """DELETE of all that a list would select."""
+        self._writes.admit(call)
         options, dry_run = parse_delete_options(call.query, await self._bodies.optional_document(call, DELETE_OPTIONS))
         ctx = _delete_context(call, dry_run)
         accepted = call.accept(LIST_VIEWS)

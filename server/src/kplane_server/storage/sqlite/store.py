@@ -358,8 +358,9 @@ class SqliteStore:
         _one_for_each_key(mutations)
         return await self._writer.submit(lambda batch: batch.settle_vcp(vcp, settings, due, mutations), _weight(mutations), vcp)
 
-    def end_watches(self, vcp: VcpId) -> None:
+    def quiesce(self, vcp: VcpId) -> None:
         self._hub.end_vcp(vcp)
+        self._cache.drop(vcp)
 
     async def set_vcp_state(self, vcp: VcpId, state: VcpState, mutations: Sequence[Mutation] = ()) -> VcpRecord:
         _one_for_each_key(mutations)
