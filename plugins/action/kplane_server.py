@@ -33,6 +33,9 @@ class ActionModule(ActionBase):
             arguments["source"] = self._reachable(source) if os.path.isdir(os.path.expanduser(source)) else source
         try:
             result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+            if isinstance(result.get("message"), str) and arguments.get("source") not in (None, source):
+                # The archive is gone by now; people want to read what it was made of.
+                result["message"] = result["message"].replace(arguments["source"], source)
         finally:
             action: t.Any = self  # what it inherits carries no annotations
             action._remove_tmp_path(self._connection._shell.tmpdir)
