@@ -24,7 +24,6 @@ from typing import Any, Final
 from kplane_server import __version__
 from kplane_server.admission.chain import default_chain
 from kplane_server.admission.outbound import Outbound
-from kplane_server.admission.policies.plugin import ValidatingPolicies
 from kplane_server.admission.webhook_client import WebhookClient
 from kplane_server.admission.webhooks import webhook_plugins
 from kplane_server.controllers.manager import Controllers
@@ -43,7 +42,7 @@ from kplane_server.storage.sqlite import SqliteStore
 from kplane_server.vcp.bootstrap import BootstrapLayer
 from kplane_server.vcp.directory import Directory
 from kplane_server.vcp.plane import ManagementPlane
-from kplane_server.vcp.surroundings import surroundings
+from kplane_server.vcp.surroundings import asking_plugins, surroundings
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +132,7 @@ class Server:
             directory = Directory(
                 store,
                 plane,
-                lambda one: default_chain(
-                    [ValidatingPolicies(surroundings(one)), *webhook_plugins(lambda: one.api.registry, one.hooks, surroundings(one))]
-                ),
+                lambda one: default_chain([*asking_plugins(one), *webhook_plugins(lambda: one.api.registry, one.hooks, surroundings(one))]),
                 admin_digest=credential.digest,
                 hooks=lambda one: WebhookClient(one.record.id, store, outbound),
             )

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from kplane_server.admission.chain import default_chain
-from kplane_server.admission.policies.plugin import ValidatingPolicies
 from kplane_server.controllers.manager import Controllers
 from kplane_server.model.identity import UserInfo
 from kplane_server.model.keys import VcpId
@@ -24,7 +23,7 @@ from kplane_server.storage.memory import MemoryStore
 from kplane_server.vcp.bootstrap import BootstrapLayer
 from kplane_server.vcp.directory import Directory
 from kplane_server.vcp.plane import ManagementPlane
-from kplane_server.vcp.surroundings import surroundings
+from kplane_server.vcp.surroundings import asking_plugins
 
 Document = dict[str, Any]
 ADMIN = UserInfo("kplane-admin", groups=("system:masters", "system:authenticated"))
@@ -97,9 +96,7 @@ class World:
         self._build()
 
     def _build(self) -> None:
-        self.directory = Directory(
-            self.store, self.plane, lambda one: default_chain([ValidatingPolicies(surroundings(one))]), clock=self.clock
-        )
+        self.directory = Directory(self.store, self.plane, lambda one: default_chain(asking_plugins(one)), clock=self.clock)
         self.controllers = Controllers(self.directory, self.clock)
 
     async def start(self) -> None:

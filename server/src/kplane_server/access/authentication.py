@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from kplane_server.access import bootstrap_tokens
 from kplane_server.access.claims import Claims
 from kplane_server.access.jws import MAX_TOKEN_LENGTH, BadToken
 from kplane_server.access.rbac import PlaneData
@@ -48,8 +49,8 @@ class Voucher(NamedTuple):
     """An object that must be there for a token to be good, and the state it was last seen in."""
 
     key: ObjectKey
-    changed: int    # of its collection
-    revision: int   # of itself
+    changed: int  # of its collection
+    revision: int  # of itself
 
 
 class _Known(NamedTuple):
@@ -112,6 +113,8 @@ class Authenticator:
             self._remember(digest, _Known(ADMINISTRATOR, _NEVER, ()))
             return ADMINISTRATOR
         try:
+            if (short := bootstrap_tokens.parse(token)) is not None:
+                return self._bootstrap(short)
             claims = self._issuer.verify(token)
             user, vouchers = claims.user(), self._vouch(claims, token)
         except BadToken as error:
@@ -128,9 +131,20 @@ class Authenticator:
             if not common:
                 raise BadToken("token is not for the target audiences")
             return Identified(ADMINISTRATOR, common)
+        if (short := bootstrap_tokens.parse(token)) is not None:
+            common = tuple(audience for audience in audiences or own[:1] if audience in own)
+            if not common:
+                raise BadToken("token is not for the target audiences")
+            return Identified(self._bootstrap(short), common)
         claims = self._issuer.verify(token, audiences or own)
         self._vouch(claims, token)
         return Identified(claims.user(), claims.audiences)
+
+    def _bootstrap(self, token: bootstrap_tokens.BootstrapToken) -> UserInfo:
+        """Who a bootstrap token is. They are rare, and one Secret tells: nothing is remembered. Raises :class:`BadToken`."""
+        key = ObjectKey(self._vcp, SECRETS, bootstrap_tokens.NAMESPACE, bootstrap_tokens.PREFIX + token.id)
+        stored = self._store.get(key)
+        return bootstrap_tokens.identify(token, None if stored is None else orjson.loads(stored.value), self._clock())
 
     def forget(self) -> None:
         """Drop what is remembered, when the control plane goes idle or its keys change."""

@@ -12,7 +12,9 @@ from kplane_server.controllers.aggregation import ClusterRoleAggregator
 from kplane_server.controllers.configuration import ConfigurationController
 from kplane_server.controllers.customresources import CustomResourceCleaner
 from kplane_server.controllers.dispatcher import Dispatcher
+from kplane_server.controllers.endpointmirroring import EndpointMirror
 from kplane_server.controllers.eventexpiry import EventExpirer
+from kplane_server.controllers.expiry import Expirer
 from kplane_server.controllers.garbage import GarbageCollector
 from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.operator import Operator
@@ -78,4 +80,6 @@ def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller
         EventExpirer(directory, clock),
         ResourceQuotaController(directory, clock),
         PolicyStatusController(directory),
+        EndpointMirror(directory, clock),
+        Expirer(directory, clock),
     ]
