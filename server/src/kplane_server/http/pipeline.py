@@ -28,6 +28,7 @@ from kplane_server.http.negotiation import accepts_gzip
 from kplane_server.http.request import Incoming, parse_query
 from kplane_server.http.response import Response, StreamResponse, error_response
 from kplane_server.http.routing import METHOD_VERBS, ApiRequest, check_path, method_not_allowed, resolve, split_vcp, unknown_vcp
+from kplane_server.http.turns import Turns
 from kplane_server.model.errors import ApiError, BadRequest, Expired, InternalError, ServiceUnavailable, Timeout, Unauthorized
 from kplane_server.model.identity import ANONYMOUS_USER
 from kplane_server.settings import LimitSettings
@@ -43,6 +44,7 @@ Dispatch = Callable[[Call], Answer | Awaitable[Answer]]
 
 _NO_STORE: Final = ("cache-control", "no-cache, private")
 _UNRESOLVED: Final = ApiRequest("", "invalid")
+_READS: Final = frozenset({"GET", "HEAD"})
 _COMPRESSION_LEVEL: Final = 1
 _TOO_SLOW: Final = "the server was unable to return a response in the time allotted, but may still be processing the request"
 
@@ -64,6 +66,7 @@ class Pipeline:
         self._limits = limits
         self._metrics = metrics
         self.in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_per_vcp, "requests")
+        self._turns = Turns()
         self._audit_prefix = os.urandom(10).hex()
         self._audit_count = 0
 
@@ -78,8 +81,13 @@ class Pipeline:
             plane, path, query = self._locate(incoming)
             if plane.standing.paused:
                 raise self._pause(incoming, plane)
+            turn = self._turns.take(plane.record.id, started, write=incoming.method not in _READS)
+            if turn is not None:
+                await turn
+            begun = time.perf_counter()
             call = self._admit(incoming, plane, path, query)
             answer = self._dispatch(call)
+            self._turns.spend(plane.record.id, time.perf_counter() - begun)
             if not isinstance(answer, Response | StreamResponse):
                 answer = await self._wait(call, answer)
         except Exception as error:

@@ -36,8 +36,10 @@ _T = TypeVar("_T")
 BATCH_REQUESTS: Final = 512
 BATCH_BYTES: Final = 4 << 20
 
-#: While several VCPs wait, how many requests one of them may have in a transaction: the others wait for it to be written.
-SHARE_REQUESTS: Final = 32
+#: While several VCPs write, how many requests one of them may have in a transaction: the others wait for it to be written. And for how
+#: long (seconds) after one of another VCP there are several: the next one may come while a transaction is on its way.
+SHARE_REQUESTS: Final = 16
+COMPANY_SECONDS: Final = 0.25
 
 #: How long (seconds) the statements of a transaction may hold the loop before others have their turn.
 SLICE_SECONDS: Final = 0.002
@@ -83,6 +85,8 @@ class Writer:
         self._host = host
         self._queues: OrderedDict[VcpId, deque[_Request]] = OrderedDict()  # in the order of their turns
         self._waiting = 0
+        self._last = ROOT_VCP_ID
+        self._company_until = 0.0
         self._queued_bytes = 0
         self._signal = asyncio.Event()
         self._room = asyncio.Event()
@@ -116,6 +120,9 @@ class Writer:
         if self._closing:
             raise StorageUnavailable("the store is closing")
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        if vcp != self._last:
+            self._last = vcp
+            self._company_until = time.monotonic() + COMPANY_SECONDS
         queue = self._queues.get(vcp)
         if queue is None:
             queue = self._queues[vcp] = deque()
@@ -187,7 +194,8 @@ class Writer:
     def _take(self) -> list[_Request]:
         requests: list[_Request] = []
         size = 0
-        share = BATCH_REQUESTS if len(self._queues) == 1 else SHARE_REQUESTS
+        alone = len(self._queues) == 1 and time.monotonic() > self._company_until
+        share = BATCH_REQUESTS if alone else SHARE_REQUESTS
         for vcp in list(self._queues):
             queue = self._queues[vcp]
             taken = 0
