@@ -277,6 +277,21 @@ def test_a_scale_can_be_patched(vcp: Client, hooks: WebhookServer) -> None:
     assert vcp.get(f"{deployments}/d").ok()["spec"]["replicas"] == 5
 
 
+def test_bindings_and_evictions_are_creations(vcp: Client, hooks: WebhookServer) -> None:
+    where, deletions = path(), path()
+    configure(vcp, "Validating", webhook(hooks.at(where, allow), rule("pods/binding", "pods/eviction", operations=("CREATE",))))
+    configure(vcp, "Validating", webhook(hooks.at(deletions, deny), rule("pods", operations=("DELETE",))), name="deletions")
+    pods = "/api/v1/namespaces/default/pods"
+    vcp.post(pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}).ok()
+    vcp.post(f"{pods}/p/binding", {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}).ok()
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}, "deleteOptions": {"gracePeriodSeconds": 0}}
+    vcp.post(f"{pods}/p/eviction", body).ok()
+    seen = [(r["request"]["operation"], r["request"]["kind"]["kind"], r["request"]["object"]["kind"]) for r in hooks.reviews[where]]
+    assert seen == [("CREATE", "Binding", "Binding"), ("CREATE", "Eviction", "Eviction")]
+    assert hooks.reviews[where][0]["request"]["object"]["target"]["name"] == "n"
+    assert hooks.reviews[deletions] == []
+
+
 def test_equivalent_versions(vcp: Client, hooks: WebhookServer) -> None:
     """A rule for one version is about the others too, and shows the object as the webhook knows it."""
     where, exact = path(), path()

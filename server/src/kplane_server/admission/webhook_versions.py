@@ -72,12 +72,12 @@ def replace(document: dict[str, Json], content: dict[str, Json]) -> None:
     document["metadata"] = metadata
 
 
-def patched(shown: Shown, patch: Json, subresource: str) -> bool:
+def patched(shown: Shown, patch: Json) -> bool:
     """Apply the JSON patch of a webhook to what it was shown. True if that changed anything. Raises InternalError."""
     assert shown.object is not None  # the caller's condition
     try:
         changed = json_patch.apply(shown.object, patch)
-        _complete(shown, changed, subresource)
+        _complete(shown, changed)
     except ApiError as error:
         raise internal_error(error.message) from error
     differs = not json_patch.equal(changed, shown.object)
@@ -85,11 +85,11 @@ def patched(shown: Shown, patch: Json, subresource: str) -> bool:
     return differs
 
 
-def _complete(shown: Shown, document: Json, subresource: str) -> None:
+def _complete(shown: Shown, document: Json) -> None:
     """What decoding into the Go type and defaulting would do."""
     row = shown.row
     check_type(row, document, shown.kind)
-    if subresource == _SCALE:
+    if shown.kind != row.gvk:  # a document of a sub-resource: Scale, Binding, Eviction
         return
     prune(document, schema_of(row))
     documents.complete(row, document)

@@ -173,7 +173,7 @@ class MutatingWebhooks(_Webhooks):
                 if shown.object is None:
                     why = f'admission webhook "{hook.name}" attempted to modify the object, which is not supported for this operation'
                     raise internal_error(why)
-                changed = patched(shown, verdict.patch, attributes.subresource)
+                changed = patched(shown, verdict.patch)
         finally:
             told = f'{{"configuration":"{hook.configuration}","webhook":"{hook.name}","mutated":{str(changed).lower()}}}'
             attributes.context.annotate(f"mutation.webhook.admission.k8s.io/round_{attributes.round}_index_{hook.index}", told)

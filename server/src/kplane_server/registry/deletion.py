@@ -36,9 +36,16 @@ class Deletion(NamedTuple):
 
 
 async def delete(
-    registry: Registry, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions, ctx: RequestContext
+    registry: Registry,
+    info: ResourceInfo,
+    namespace: str,
+    name: str,
+    options: DeleteOptions,
+    ctx: RequestContext,
+    *,
+    admitted: bool = False,
 ) -> Deletion:
-    """Delete one object. Raises NotFound, Conflict (preconditions), Forbidden."""
+    """Delete one object. ``admitted``: admission has judged it as something else. Raises NotFound, Conflict (preconditions), Forbidden."""
     if not info.stored:
         raise MethodNotAllowed(f'delete is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
     key = registry.key(info, namespace, name)
@@ -46,13 +53,15 @@ async def delete(
     async with registry.locks.hold(key):
         for _ in range(WRITE_ATTEMPTS):
             try:
-                return await _attempt(registry, info, registry.require(info, namespace, name), options, ctx)
+                return await _attempt(registry, info, registry.require(info, namespace, name), options, ctx, admitted)
             except RevisionMismatch as mismatch:
                 last = mismatch
     raise conflict(info.resource, info.group, name, MODIFIED) from last
 
 
-async def _attempt(registry: Registry, info: ResourceInfo, stored: Stored, options: DeleteOptions, ctx: RequestContext) -> Deletion:
+async def _attempt(
+    registry: Registry, info: ResourceInfo, stored: Stored, options: DeleteOptions, ctx: RequestContext, admitted: bool
+) -> Deletion:
     key = stored.key
     seen = await registry.see(info, stored)
     old = codec.decode(seen.value)
@@ -63,9 +72,10 @@ async def _attempt(registry: Registry, info: ResourceInfo, stored: Stored, optio
         qualified = str(info.group_resource)
         raise Forbidden(f'{qualified} "{key.name}" is forbidden: {causes[0].message}', group=info.group, kind=info.resource, name=key.name)
     attributes = registry.attributes(Operation.DELETE, info, key, ctx, new=None, old=old, options=options_document(options, ctx))
-    if registry.admission.mutates(attributes):
-        await registry.admission.admit(attributes)
-    await registry.admission.validate(attributes)
+    if not admitted:
+        if registry.admission.mutates(attributes):
+            await registry.admission.admit(attributes)
+        await registry.admission.validate(attributes)
     new = codec.decode(seen.value)
     if _mark(registry, info, new, options):
         return await _hold(registry, info, stored, seen, new, old, ctx)

@@ -26,6 +26,7 @@ from kplane_server.model.errors import (
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope
 from kplane_server.model.selectors import label_selector_from_document
 from kplane_server.registry import codec
+from kplane_server.registry.attributes import Operation
 from kplane_server.registry.deletion import delete
 from kplane_server.registry.generic import Registry
 from kplane_server.registry.options import RequestContext, parse_delete_options
@@ -39,8 +40,20 @@ _FINISHED: Final = ("Succeeded", "Failed")
 _BUDGET_ATTEMPTS: Final = 8
 
 
+async def _admit(
+    registry: Registry, info: ResourceInfo, namespace: str, name: str, subresource: str, body: Json, ctx: RequestContext
+) -> None:
+    """Admission of what is posted to a sub-resource: a creation, whose object is the document that is posted."""
+    key = registry.key(info, namespace, name)
+    attributes = registry.attributes(Operation.CREATE, info, key, ctx, new=body, subresource=subresource)
+    if registry.admission.mutates(attributes):
+        await registry.admission.admit(attributes)
+    await registry.admission.validate(attributes)
+
+
 async def bind(registry: Registry, info: ResourceInfo, namespace: str, name: str, body: Json, ctx: RequestContext) -> Stored:
     """Put a pod on a node (``pods/binding``)."""
+    await _admit(registry, info, namespace, name, "binding", body, ctx)
     target = body.get("target")
     if not isinstance(target, dict):
         raise invalid("Binding", "", name, [field_required("target.name")])
@@ -72,7 +85,7 @@ async def bind(registry: Registry, info: ResourceInfo, namespace: str, name: str
         status["conditions"] = [*conditions, {"type": "PodScheduled", "status": "True", "lastTransitionTime": registry.now()}]
         return old
 
-    written = await change(registry, info, namespace, name, transform, ctx, "binding")
+    written = await change(registry, info, namespace, name, transform, ctx, "binding", admitted=True)
     return _success(written.stored)
 
 
@@ -85,9 +98,10 @@ async def evict(registry: Registry, info: ResourceInfo, namespace: str, name: st
         ctx = RequestContext(ctx.user, True, ctx.field_manager, ctx.field_validation, ctx.warnings)
     stored = registry.require(info, namespace, name)
     pod = codec.decode(stored.value)
+    await _admit(registry, info, namespace, name, "eviction", body, ctx)
     if not _free_to_go(pod):
         await _take_from_budget(registry, namespace, name, pod, ctx)
-    await delete(registry, info, namespace, name, options, ctx)
+    await delete(registry, info, namespace, name, options, ctx, admitted=True)
     return _success(stored)
 
 

@@ -72,10 +72,11 @@ async def change(
     *,
     may_create: bool = False,
     owned: bool = False,
+    admitted: bool = False,
 ) -> Written:
     """Run ``transform`` on the stored object until its result can be committed. Raises Conflict when the result names another revision.
 
-    owned: the transform has set ``managedFields`` itself (server-side apply).
+    owned: the transform has set ``managedFields`` itself (server-side apply). admitted: admission has judged what was posted.
     """
     if info.deprecation:
         ctx.warn(info.deprecation)
@@ -97,7 +98,7 @@ async def change(
                     last = error
                     continue
             try:
-                return Written(await _attempt(registry, info, stored, transform, ctx, subresource, owned), False)
+                return Written(await _attempt(registry, info, stored, transform, ctx, subresource, owned, admitted), False)
             except RevisionMismatch as mismatch:
                 last = mismatch
     raise conflict(info.resource, info.group, name, MODIFIED) from last
@@ -122,6 +123,7 @@ async def _attempt(
     ctx: RequestContext,
     subresource: str,
     owned: bool,
+    admitted: bool,
 ) -> Stored:
     """One run of all the steps against one revision of the object."""
     strategy = strategy_of(info)
@@ -136,7 +138,7 @@ async def _attempt(
     dedup_owner_references(new, ctx)
     sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
     attributes = registry.attributes(Operation.UPDATE, info, key, ctx, new=new, old=old, subresource=subresource)
-    if registry.admission.mutates(attributes):
+    if not admitted and registry.admission.mutates(attributes):
         await registry.admission.admit(attributes)
         if attributes.mutated:
             complete(info, new)
@@ -149,7 +151,8 @@ async def _attempt(
     reject(info, key.name, causes + (shape_causes(info, new, old, ctx.warn) or strategy.validate_update(new, old, sctx)))
     for text in strategy.warnings(new, old):
         ctx.warn(text)
-    await registry.admission.validate(attributes)
+    if not admitted:
+        await registry.admission.validate(attributes)
     return await _store(registry, strategy, stored, seen, old, attributes)
 
 
