@@ -10,6 +10,7 @@ PRIVATE to the collection: it may change in any release.
 from __future__ import annotations
 
 import copy
+import os
 import typing as t
 
 from ansible_collections.kplane.core.plugins.module_utils._errors import KubeconfigError
@@ -178,6 +179,23 @@ def remove(document: Document, name: str) -> Document:
         if not any((entry.get("context") or {}).get(key) == name for entry in result.get("contexts") or []):
             result = drop_entry(result, section, name)
     return {**result, "current-context": ""} if current_context(result) == name and name else result
+
+
+#: The fields of clusters and users that name files.
+_PATHS: t.Final = {"clusters": ("certificate-authority",), "users": ("client-certificate", "client-key", "tokenFile")}
+
+
+def absolute(document: Document, base: str) -> Document:
+    """``document`` with the files that it names as they are seen from anywhere; they start at the directory ``base``."""
+    result = dict(document)
+    for section, fields in _PATHS.items():
+        entries = []
+        for entry in document.get(section) or []:
+            value = dict(entry.get(SECTIONS[section]) or {})
+            value.update({field: os.path.join(base, str(value[field])) for field in fields if value.get(field)})
+            entries.append({**entry, SECTIONS[section]: value})
+        result[section] = entries
+    return result
 
 
 def redact(value: t.Any) -> t.Any:

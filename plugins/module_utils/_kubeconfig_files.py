@@ -73,12 +73,13 @@ class Snapshot(t.NamedTuple):
         return owner is not None and owner.plane == plane
 
     def merged(self) -> Document:
-        """All files as one document."""
+        """All files as one document; the files that they name are absolute."""
         result = _kubeconfig.empty()
+        documents = [_kubeconfig.absolute(self.documents[path], os.path.dirname(path)) for path in self.paths if path in self.documents]
         for section in _kubeconfig.SECTIONS:
             seen: dict[str, Document] = {}
-            for path in self.paths:
-                for entry in self.documents.get(path, {}).get(section) or []:
+            for document in documents:
+                for entry in document.get(section) or []:
                     seen.setdefault(entry["name"], entry)
             result[section] = list(seen.values())
         result["current-context"] = self.current_context()

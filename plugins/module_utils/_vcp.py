@@ -285,9 +285,13 @@ def readiness(name: str, obj: Json | None) -> Verdict:
     return None
 
 
-def gone(unused_name: str, obj: Json | None) -> Verdict:
-    """Whether a deleted VCP is away."""
-    return obj is None
+def gone(uids: t.Mapping[str, str]) -> t.Callable[[str, Json | None], Verdict]:
+    """Whether the VCP of that uid is away; another one of its name may be there already."""
+
+    def check(name: str, obj: Json | None) -> Verdict:
+        return obj is None or (obj.get("metadata") or {}).get("uid") != uids[name]
+
+    return check
 
 
 def wait_ready(client: Client, names: t.Sequence[str], timeout: float) -> tuple[dict[str, Json | None], dict[str, KplaneError]]:
@@ -296,9 +300,9 @@ def wait_ready(client: Client, names: t.Sequence[str], timeout: float) -> tuple[
     return outcome.objects, outcome.errors
 
 
-def wait_gone(client: Client, names: t.Sequence[str], timeout: float) -> dict[str, KplaneError]:
-    """Wait until no VCP of ``names`` is left."""
-    return wait_for(client, CONTROL_PLANES, names, gone, timeout, "deleted").errors
+def wait_gone(client: Client, uids: t.Mapping[str, str], timeout: float) -> dict[str, KplaneError]:
+    """Wait until none of the VCPs, given as names and uids, is left."""
+    return wait_for(client, CONTROL_PLANES, uids, gone(uids), timeout, "deleted").errors
 
 
 # Results

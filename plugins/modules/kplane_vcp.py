@@ -231,7 +231,7 @@ from ansible_collections.kplane.core.plugins.module_utils import _argspec, _cont
 from ansible_collections.kplane.core.plugins.module_utils._client import Client, Json
 from ansible_collections.kplane.core.plugins.module_utils._concurrency import run_all
 from ansible_collections.kplane.core.plugins.module_utils._diff import Differences
-from ansible_collections.kplane.core.plugins.module_utils._errors import ApiError, KplaneError
+from ansible_collections.kplane.core.plugins.module_utils._errors import AlreadyExists, ApiError, KplaneError
 
 _OWN = ("endpoint", "external_endpoint", "deletion_policy", "cluster_path", "reattach")
 
@@ -300,17 +300,37 @@ class Task:
         if self.module.params["state"] == "absent":
             return self._absent([_vcp.plan_absent(entry, world) for entry in declared]), world
         world = self._let_go(world)
-        return self._present([_vcp.plan_present(entry, world, self.addresses) for entry in declared]), world
+        steps = [_vcp.plan_present(entry, world, self.addresses) for entry in declared]
+        self._apply(steps)
+        raced = [entry for entry in declared if isinstance(self.errors.get(entry.name), AlreadyExists)]
+        if raced and self.client:
+            # Somebody else made them since we looked: compare with what they are now.
+            again = _vcp.read_world(self.client, [entry.name for entry in raced], self.workers)
+            replanned = {entry.name: _vcp.plan_present(entry, again, self.addresses) for entry in raced}
+            self.objects.update(again.control_planes)
+            for name in replanned:
+                del self.errors[name]
+            self._apply(list(replanned.values()))
+            steps = [replanned.get(step.name, step) for step in steps]
+            world = _vcp.World(world.control_planes, {**world.endpoints, **again.endpoints})
+        self._wait_ready(steps)
+        return steps, world
 
     def _let_go(self, world: _vcp.World) -> _vcp.World:
         """Wait for VCPs that are being deleted: they have to be gone before they can be made again."""
-        leaving = [name for name, obj in world.control_planes.items() if obj["metadata"].get("deletionTimestamp")]
+        leaving = {name: obj["metadata"]["uid"] for name, obj in world.control_planes.items() if obj["metadata"].get("deletionTimestamp")}
         if not leaving or not self.client:
             return world
         if self.acts:
             self.errors.update(_vcp.wait_gone(self.client, leaving, self.timeout))
-        here = {name: obj for name, obj in world.control_planes.items() if name not in leaving}
-        return _vcp.World(here, world.endpoints)
+            now = _vcp.read_world(self.client, list(leaving), self.workers)
+        else:
+            now = _vcp.EMPTY_WORLD
+        ends = {_contract.endpoint_name(name) for name in leaving}
+        return _vcp.World(
+            {**{name: obj for name, obj in world.control_planes.items() if name not in leaving}, **now.control_planes},
+            {**{name: obj for name, obj in world.endpoints.items() if name not in ends}, **now.endpoints},
+        )
 
     def _apply(self, steps: t.Sequence[_vcp.Step]) -> None:
         client = self.client
@@ -323,10 +343,9 @@ class Task:
             elif outcome is not None:
                 self.objects[step.name] = outcome
 
-    def _present(self, steps: list[_vcp.Step]) -> list[_vcp.Step]:
-        self._apply(steps)
+    def _wait_ready(self, steps: t.Sequence[_vcp.Step]) -> None:
         if not (self.acts and self.client and self.module.params["wait"]):
-            return steps
+            return
         waiting = [
             step.name
             for step in steps
@@ -336,7 +355,6 @@ class Task:
             objects, errors = _vcp.wait_ready(self.client, waiting, self.timeout)
             self.objects.update(objects)
             self.errors.update(errors)
-        return steps
 
     def _absent(self, steps: list[_vcp.Step]) -> list[_vcp.Step]:
         self._apply(steps)
@@ -346,7 +364,7 @@ class Task:
         deleted = [step for step in steps if step.delete_uid and step.name not in self.errors]
         if self.acts:
             if self.module.params["wait"] and deleted:
-                self.errors.update(_vcp.wait_gone(client, [step.name for step in deleted], self.timeout))
+                self.errors.update(_vcp.wait_gone(client, {step.name: step.delete_uid for step in deleted}, self.timeout))
             self.objects.update({step.name: None for step in deleted if step.name not in self.errors})
         ending = [step for step in steps if step.delete_endpoint and step.name not in self.errors]
         for step, outcome in zip(

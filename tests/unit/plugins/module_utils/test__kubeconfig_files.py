@@ -154,3 +154,14 @@ def test_a_diff_shows_no_secret(tmp_path):
     diff = _kubeconfig_files.unified(before, after)
     assert "kplane-demo" in diff["after"]
     assert "secret-" not in diff["before"] + diff["after"]
+
+
+def test_files_that_are_named_are_found_from_anywhere(tmp_path):
+    one, two = tmp_path / "one" / "config", tmp_path / "two" / "config"
+    for path, name in ((one, "kind-x"), (two, "kind-y")):
+        path.parent.mkdir()
+        write(path, _kubeconfig.EntrySet(name, {"server": "https://x", "certificate-authority": "ca.pem"}, {"tokenFile": "/abs/t"}, ""))
+    merged = files(one, two).read().merged()
+    assert _kubeconfig.find(merged, "clusters", "kind-x")["certificate-authority"] == str(tmp_path / "one" / "ca.pem")
+    assert _kubeconfig.find(merged, "clusters", "kind-y")["certificate-authority"] == str(tmp_path / "two" / "ca.pem")
+    assert _kubeconfig.find(merged, "users", "kind-y")["tokenFile"] == "/abs/t"
