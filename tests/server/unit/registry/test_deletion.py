@@ -141,7 +141,6 @@ POD = {"metadata": {"name": "p", "labels": {"a": "b"}}, "spec": {"containers": [
 
 
 async def pod(bench: Bench, **status: Any) -> Any:
-    await bench.create("serviceaccounts", {"metadata": {"name": "default"}})
     made = await bench.create("pods", POD)
     return await bench.patch("pods", "p", "merge", {"status": status}, subresource="status") if status else made
 

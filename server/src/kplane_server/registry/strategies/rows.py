@@ -19,6 +19,7 @@ from kplane_server.registry.strategies import (
     lifecycle,
     services,
 )
+from kplane_server.registry.strategies.namespaces import namespace_companions
 
 _FIELD_IMMUTABLE: Final = "field is immutable"
 
@@ -47,6 +48,7 @@ ROWS: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "create_hook": lifecycle.namespace_create,
         "update_hook": lifecycle.namespace_update,
         "initial_status": {"phase": "Active"},
+        "companion_hook": namespace_companions,
         "subresource_fields": {"finalize": (("spec", "finalizers"),)},
     },
     ("", "nodes"): {"keeps_status_on_create": True},
