@@ -203,7 +203,8 @@ def test_everything_at_once(kubectl: Kubectl, vcp: Client, tmp_path: Path) -> No
     assert kubectl("get", "ns", "-o", "jsonpath={.items[0].metadata.name}") == "default"
     assert "web" in kubectl("get", "deployments", "-A", "-o", "wide", "--sort-by=.metadata.name")
     assert "web" in kubectl("get", "deployments", "--chunk-size=1", "-A")
-    assert json.loads(kubectl("get", "--raw", f"{urlsplit(vcp.base).path}/version"))["major"]  # --raw takes absolute paths == "1"
+    version = f"{urlsplit(vcp.base).path}/version"  # --raw takes absolute paths
+    assert json.loads(kubectl("get", "--raw", version))["major"] == "1"
     assert "apiVersion: apps/v1" in kubectl("get", "deploy", "web", "-o", "yaml")
     kubectl("get", "events")
     manifest = tmp_path / "web.yaml"
