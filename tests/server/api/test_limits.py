@@ -141,8 +141,8 @@ def test_usage_is_reported_in_the_status_and_in_metrics(server: Server) -> None:
     client = make_plane(server, name)
     assert "usage" not in status(server, name)
     fill(client, 5)
-    usage = eventually(lambda: status(server, name).get("usage"), 5, "usage")
-    assert usage["objects"] == 5
+    eventually(lambda: status(server, name).get("usage", {}).get("objects") == 5, 5, "usage")
+    usage = status(server, name)["usage"]
     assert usage["bytes"] > 5 * 100
     assert usage["watches"] == 0
     metrics = server.root.get("/metrics").body.decode()

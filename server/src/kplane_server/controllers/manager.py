@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from kplane_server.controllers.addons import AddonController
 from kplane_server.controllers.aggregation import ClusterRoleAggregator
 from kplane_server.controllers.configuration import ConfigurationController
 from kplane_server.controllers.customresources import CustomResourceCleaner
@@ -72,6 +73,7 @@ def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller
     return [
         ConfigurationController(directory, clock),
         RegistrationController(directory, clock),
+        AddonController(directory, clock),
         CustomResourceCleaner(directory),
         ServiceAccountController(directory, clock),
         RootCaController(directory, clock),
