@@ -14,6 +14,7 @@ import os
 import threading
 import time
 import typing as t
+from urllib.parse import quote
 
 from ansible_collections.kplane.core.plugins.module_utils import _yaml
 from ansible_collections.kplane.core.plugins.module_utils._client import APPLY_PATCH, Client, Json
@@ -202,7 +203,7 @@ def _apply_one(client: Client, document: Document, discovery: Discovery, force: 
     namespace = str(metadata.get("namespace") or "default") if resource.namespaced else ""
     where = f"{document['kind']} {namespace + '/' if namespace else ''}{metadata['name']}"
     try:
-        client.patch(resource, str(metadata["name"]), document, namespace, APPLY_PATCH, force=force)
+        client.patch(resource, quote(str(metadata["name"]), safe=""), document, quote(namespace, safe=""), APPLY_PATCH, force=force)
     except NotFound:
         raise
     except KplaneError as exc:

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real runs of ansible-playbook and its relatives, with the collection of this repository and an empty home."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.machine import ROOT, strangers_environment
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a run ended."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """The sum of ``changed=`` in the recap."""
+        return sum(int(number) for number in re.findall(r"changed=(\d+)", self.output))
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A machine that Ansible runs on."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        collections = self.folder / "collections" / "ansible_collections" / "kplane"
+        home = self.folder / "home"
+        collections.mkdir(parents=True, exist_ok=True)
+        home.mkdir(exist_ok=True)
+        if not (collections / "core").is_symlink():
+            (collections / "core").symlink_to(ROOT)
+        paths = [str(self.folder / "collections"), *filter(None, [os.environ.get("KPLANE_TEST_COLLECTIONS")])]
+        return strangers_environment(home) | {
+            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(paths),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        }
+
+    def write(self, name: str, content: Any) -> Path:
+        """A file of the play, as YAML unless it is text."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+        return path
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *command: str, check: bool = True, timeout: float = 300.0) -> Played:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
+        return Played(done.returncode, done.stdout)
+
+    def play(self, playbook: str, *arguments: str, check: bool = True, **variables: Any) -> Played:
+        """Run a playbook with extra variables."""
+        return self.run("ansible-playbook", playbook, *arguments, "-e", json.dumps(variables), check=check)
