@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kplane_server.model.errors import Json
 from kplane_server.model.identity import UserInfo
@@ -19,6 +19,13 @@ from kplane_server.registry.strategies.base import Lookup
 from kplane_server.storage.api import Mutation
 
 
+class Taken(NamedTuple):
+    """What a write takes from one object: the change, and the document that it makes."""
+
+    mutation: Mutation
+    document: Json
+
+
 class Reservation(Protocol):
     """What a write takes from elsewhere in its own commit (from a quota). A plug-in leaves it in the attributes."""
 
@@ -27,9 +34,10 @@ class Reservation(Protocol):
         """What writes queue for that take from the same place; it need not exist."""
         ...
 
-    def mutations(self) -> Sequence[Mutation]:
+    def take(self, pending: Mapping[ObjectKey, Json]) -> Sequence[Taken]:
         """The changes to commit with the object, for what is there now; asked again when another change came first.
 
+        pending: what writes that go into the same commit before this one make of these objects. The answer's mutations replace theirs.
         It does not wait, and raises ``ApiError`` when there is not enough left.
         """
         ...

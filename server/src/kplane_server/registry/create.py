@@ -124,7 +124,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
         if registry.store.get(key) is not None:
             raise RevisionMismatch(key, ABSENT, registry.store.revision)
         if attributes.reservation is not None:
-            attributes.reservation.mutations()
+            attributes.reservation.take({})
         return Stored(key, 0, codec.encode_without_revision(obj))
     still_open = partial(_check_still_open, registry, info, key, namespaces)
     birth = registry.births.get(info.storage_id)

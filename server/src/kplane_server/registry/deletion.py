@@ -16,10 +16,11 @@ from kplane_server.model.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
 from kplane_server.registry import codec
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_definition import DEFINITIONS, mark_terminating
-from kplane_server.registry.generic import MODIFIED, WRITE_ATTEMPTS, Registry
+from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.listing import ListResult, list_objects
 from kplane_server.registry.options import FOREGROUND, ORPHAN, DeleteOptions, ListOptions, RequestContext
+from kplane_server.registry.reserving import MODIFIED
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.update import holds
 from kplane_server.storage.api import RevisionMismatch, Stored

@@ -22,7 +22,6 @@ from kplane_server.model.errors import (
     Json,
     NotFound,
     ServiceUnavailable,
-    conflict,
     invalid,
     not_found,
 )
@@ -34,6 +33,7 @@ from kplane_server.registry.conversion_webhook import Converter
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.hooks import HookCaller, NoHooks
 from kplane_server.registry.options import RequestContext
+from kplane_server.registry.reserving import ReservedCommits
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Companion, Document, StrategyContext
 from kplane_server.registry.table import ResourceTable
@@ -42,7 +42,6 @@ from kplane_server.storage.api import (
     BoundExceeded,
     Bounds,
     Mutation,
-    RevisionMismatch,
     StorageFull,
     StorageUnavailable,
     Store,
@@ -57,8 +56,6 @@ WRITE_ATTEMPTS: Final = 16
 LOCK_PATIENCE: Final = 0.5
 #: The same for writes that take from one quota: its holder waits for nothing but the store.
 RESERVATION_PATIENCE: Final = 10.0
-
-MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
 
 _SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH: Final = 5
@@ -151,6 +148,7 @@ class Registry:
     """The state behind the verbs of one control plane. It holds no objects: an idle one costs only itself."""
 
     __slots__ = (
+        "_reserved",
         "_second",
         "_stamp",
         "admission",
@@ -180,6 +178,7 @@ class Registry:
         self.admission = admission
         self.clock = clock
         self.locks = KeyLocks()
+        self._reserved = ReservedCommits(self._commit_within, lambda key: self.locks.hold(key, RESERVATION_PATIENCE))
         self.births: dict[ResourceId, Birth] = {}
         self.ceiling: Callable[[], Ceiling | None] = lambda: None
         self.converter = Converter(hooks or NoHooks())
@@ -281,7 +280,7 @@ class Registry:
     async def commit_reserved(
         self, mutations: Sequence[Mutation], reservation: Reservation | None, check: Callable[[], None] | None = None
     ) -> list[int]:
-        """Store all or none, together with what admission reserved; that alone is tried again when somebody else took of it first.
+        """Store all or none, together with what admission reserved (see ``reserving``).
 
         check: raises if the commit may not go on; nothing is awaited between it and the commit's queue.
         """
@@ -289,18 +288,7 @@ class Registry:
             if check is not None:
                 check()
             return await self._commit_within(mutations)
-        async with self.locks.hold(reservation.lock, RESERVATION_PATIENCE):
-            for _ in range(WRITE_ATTEMPTS):
-                taken = reservation.mutations()
-                if check is not None:
-                    check()
-                try:
-                    return await self._commit_within([*mutations, *taken])
-                except RevisionMismatch as mismatch:
-                    last = mismatch
-                    if all(mutation.key != mismatch.key for mutation in taken):
-                        raise
-        raise conflict(str(last.key.resource), "", last.key.name, MODIFIED) from last
+        return await self._reserved.commit(mutations, reservation, check)
 
     async def see(self, info: ResourceInfo, stored: Stored) -> Stored:
         """A stored object as a client of ``info``'s version sees it, also where only a webhook can tell."""

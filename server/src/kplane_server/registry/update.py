@@ -26,9 +26,10 @@ from kplane_server.registry import codec
 from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.create import create
 from kplane_server.registry.documents import accept, check_types, complete, own_updated, shape_causes
-from kplane_server.registry.generic import MODIFIED, WRITE_ATTEMPTS, Registry, check_namespace, check_type, dedup_owner_references, reject
+from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, dedup_owner_references, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
+from kplane_server.registry.reserving import MODIFIED
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.base import Strategy
 from kplane_server.schema.patch.json_patch import equal
@@ -171,7 +172,7 @@ async def _store(registry: Registry, strategy: Strategy, stored: Stored, seen: S
     mutations += registry.companion_mutations(companions, ctx)
     if ctx.dry_run:
         if attributes.reservation is not None:
-            attributes.reservation.mutations()
+            attributes.reservation.take({})
         return await registry.answer(info, mutations[0], stored.revision)
     revisions = await registry.commit_reserved(mutations, attributes.reservation)
     return await registry.answer(info, mutations[0], revisions[0])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from kplane_server.admission.amounts import Amounts, add, amounts, listed, minus, only, shown, written
@@ -23,7 +23,7 @@ from kplane_server.admission.quota.scopes import requirements
 from kplane_server.model.errors import Json
 from kplane_server.model.keys import ObjectKey, ResourceId, VcpId
 from kplane_server.registry import codec
-from kplane_server.registry.attributes import Attributes, Operation
+from kplane_server.registry.attributes import Attributes, Operation, Taken
 from kplane_server.storage.api import Mutation
 
 QUOTAS: Final = ResourceId("resourcequotas")
@@ -98,11 +98,11 @@ class QuotaReservation:
 
     def uncounted(self) -> bool:
         """Whether a quota that matters was not counted yet."""
-        return any(claim.unknown for claim in self._claims())
+        return any(claim.unknown for claim in self._claims({}))
 
-    def mutations(self) -> list[Mutation]:
+    def take(self, pending: Mapping[ObjectKey, Json]) -> list[Taken]:
         attributes = self._attributes
-        claims = list(self._claims())
+        claims = list(self._claims(pending))
         for claim in claims:
             name = claim.quota["metadata"]["name"]
             if why := self._evaluator.missing(claim.tracked, attributes.object):
@@ -117,10 +117,12 @@ class QuotaReservation:
                 changed.append(_charge(attributes, claim, requested))
         return changed
 
-    def _claims(self) -> Iterable[_Claim]:
+    def _claims(self, pending: Mapping[ObjectKey, Json]) -> Iterable[_Claim]:
         """The quotas that count this object, as they are now."""
         attributes = self._attributes
         for quota in attributes.lookup.list(QUOTAS, attributes.namespace):
+            key = ObjectKey(attributes.vcp, QUOTAS, attributes.namespace, quota["metadata"]["name"])
+            quota = pending.get(key, quota)
             status = quota.get("status") or {}
             hard = amounts(status.get("hard") or (quota.get("spec") or {}).get("hard"))
             tracked = frozenset(name for name in hard if self._evaluator.tracks(name))
@@ -138,7 +140,7 @@ class QuotaReservation:
         return {name: value for name, value in usage.items() if value.value}
 
 
-def _charge(attributes: Attributes, claim: _Claim, requested: Amounts) -> Mutation:
+def _charge(attributes: Attributes, claim: _Claim, requested: Amounts) -> Taken:
     """The quota with more used, if that is not too much."""
     used = dict(claim.used)
     add(used, requested)
@@ -153,9 +155,9 @@ def _charge(attributes: Attributes, claim: _Claim, requested: Amounts) -> Mutati
     document = {**claim.quota, "status": {**(claim.quota.get("status") or {}), "used": written(used)}}
     key = ObjectKey(attributes.vcp, QUOTAS, metadata["namespace"], metadata["name"])
     owners = tuple(reference["uid"] for reference in metadata.get("ownerReferences") or ())
-    return Mutation(
-        key, codec.encode(document), int(metadata["resourceVersion"]), False, metadata["uid"], owners, "deletionTimestamp" in metadata
-    )
+    terminating = "deletionTimestamp" in metadata
+    revision = int(metadata["resourceVersion"])
+    return Taken(Mutation(key, codec.encode(document), revision, False, metadata["uid"], owners, terminating), document)
 
 
 def quota_lock(vcp: VcpId, namespace: str) -> ObjectKey:
