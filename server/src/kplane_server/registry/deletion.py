@@ -16,9 +16,10 @@ from kplane_server.model.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
 from kplane_server.registry import codec
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_definition import DEFINITIONS, mark_terminating
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry
 from kplane_server.registry.kinds import strategy_of
-from kplane_server.registry.listing import ListResult, list_objects
+from kplane_server.registry.listing import ListResult, list_converted, list_objects
 from kplane_server.registry.options import FOREGROUND, ORPHAN, DeleteOptions, ListOptions, RequestContext
 from kplane_server.registry.reserving import MODIFIED
 from kplane_server.registry.resource import ResourceInfo
@@ -193,7 +194,10 @@ async def delete_collection(
         raise MethodNotAllowed(
             f'deletecollection is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group
         )
-    selected = list_objects(registry, info, namespace, options)
+    if isinstance(info, CustomResourceInfo) and info.by_webhook:
+        selected = await list_converted(registry, info, namespace, options)
+    else:
+        selected = list_objects(registry, info, namespace, options)
     for start in range(0, len(selected.items), _BATCH):
         batch = selected.items[start : start + _BATCH]
         results = await asyncio.gather(

@@ -173,6 +173,15 @@ async def test_lists_are_converted_in_one_review_and_paged(bench: Bench, webhook
     assert first.continue_token
 
 
+async def test_a_collection_is_deleted_at_another_version(bench: Bench) -> None:
+    for index in range(3):
+        await bench.create(WIDGETS, widget(f"w{index}", host=f"h{index}"))
+    chosen = ListOptions(field_selector="spec.address!=h1")
+    gone = await bench.api.delete_collection(row(bench, "v2"), "default", chosen, DeleteOptions(), bench.context())
+    assert [document(item)["spec"]["address"] for item in gone.items] == ["h0", "h2"]
+    assert bench.names(WIDGETS, "default") == ["w1"]
+
+
 async def test_watches_convert_state_and_changes(bench: Bench) -> None:
     await bench.create(WIDGETS, widget("old", host="h"))
     watch = bench.api.watch(row(bench, "v2"), "default", WatchOptions(field_selector="spec.address=h"))
