@@ -25,6 +25,9 @@ from kplane_server.registry.resource import ResourceInfo
 _GROUP: Final = "admission.k8s.io"
 _KIND: Final = "AdmissionReview"
 _VERSIONS: Final = ("v1", "v1beta1")
+#: How much of what a webhook says is told to clients (characters).
+_MAX_MESSAGE: Final = 64 * 1024
+_MAX_REASON: Final = 256
 _DETAILS: Final = {"name": str, "group": str, "kind": str, "uid": str, "causes": list, "retryAfterSeconds": int}
 
 
@@ -182,8 +185,8 @@ def _result(result: dict[str, Json]) -> dict[str, Json]:
         kept["causes"] = [_string_map(cause) for cause in kept["causes"] if isinstance(cause, dict)]
     return {
         "code": _typed(result, "code", int) or 0,
-        "reason": _typed(result, "reason", str) or "",
-        "message": _typed(result, "message", str) or "",
+        "reason": (_typed(result, "reason", str) or "")[:_MAX_REASON],
+        "message": (_typed(result, "message", str) or "")[:_MAX_MESSAGE],
         "details": kept,
     }
 

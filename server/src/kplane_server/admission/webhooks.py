@@ -40,6 +40,11 @@ _MUTATING: Final = ResourceId("mutatingwebhookconfigurations.admissionregistrati
 _VALIDATING: Final = ResourceId("validatingwebhookconfigurations.admissionregistration.k8s.io")
 
 
+#: How much of an audit annotation of a webhook is kept (characters).
+_MAX_ANNOTATION_KEY: Final = 256
+_MAX_ANNOTATION: Final = 10 * 1024
+
+
 class Unanswered(Exception):
     """A webhook could not be asked; its failure policy says what that means."""
 
@@ -92,7 +97,7 @@ class _Webhooks(Plugin):
             raise Unanswered(f'failed calling webhook "{hook.name}": {error}') from error
         context = attributes.context
         for key, value in verdict.annotations.items():
-            context.annotate(f"{hook.name}/{key}", value)
+            context.annotate(f"{hook.name}/{key[:_MAX_ANNOTATION_KEY]}", value[:_MAX_ANNOTATION])
         for warning in verdict.warnings:
             context.warn(warning)
         if not verdict.allowed:

@@ -40,7 +40,27 @@ def test_limits() -> None:
     assert (found.limits.max_in_flight, found.limits.request_timeout, found.limits.max_watches) == (7, 1.5, 9)
 
 
-WRONG = ["--limit=nothing=1", "--limit=max_watches=x", "--limit=max_watches=0", "--limit=x", "--port=0", "--port=x"]
+def test_where_webhooks_may_be() -> None:
+    found = settings(
+        "--outbound-allow=127.0.0.0/8", "--outbound-allow", "own", OUTBOUND_ALLOW="10.0.0.1", OUTBOUND_DENY="private, corp.example.com"
+    )
+    assert found.outbound.allow == ("127.0.0.0/8", "own")
+    assert found.outbound.deny == ("private", "corp.example.com")
+    assert settings().outbound.allow == settings().outbound.deny == ()
+    with pytest.raises(SystemExit, match=r"KPLANE_SERVER_OUTBOUND_ALLOW: .* is no address"):
+        settings(OUTBOUND_ALLOW="corp.example.com")
+
+
+WRONG = [
+    "--limit=nothing=1",
+    "--limit=max_watches=x",
+    "--limit=max_watches=0",
+    "--limit=x",
+    "--port=0",
+    "--port=x",
+    "--outbound-allow=corp.example.com",
+    "--outbound-deny=10.0.0.1/8",
+]
 
 
 @pytest.mark.parametrize("flag", WRONG)
