@@ -152,6 +152,7 @@ class ActionModule(ActionBase):
             arguments["prune_limit"],
             arguments["adopt"],
             arguments["reseed"],
+            started,
         )
         settings = _fleet_run.Settings(
             arguments["parallel"], arguments["wait"], arguments["wait_timeout"], bool(self._task.check_mode), arguments["force_conflicts"]

@@ -99,7 +99,8 @@ options:
 notes:
   - "What a host declares by its variables: C(kplane_name) (the name of the VCP; else the name of the host up to its first dot),
     C(kplane_state) (C(present), C(paused) or C(absent)), C(kplane_class), C(kplane_labels), C(kplane_annotations),
-    C(kplane_deletion_policy), C(kplane_ttl), C(kplane_expires), C(kplane_limits), C(kplane_reattach), C(kplane_credentials) and
+    C(kplane_deletion_policy), C(kplane_ttl), C(kplane_expires), C(kplane_limits),
+    C(kplane_resume_on_request), C(kplane_reattach), C(kplane_credentials) and
     C(kplane_manifests). They are described by the role P(kplane.core.fleet#role)."
   - "Where it lives: C(kplane_provider), C(kplane_cluster_name), C(kplane_data_dir), C(kplane_config_path),
     C(kplane_management_kubeconfig), C(kplane_management_context) and C(kplane_request_timeout). Hosts may differ in them."

@@ -28,6 +28,8 @@ class Policy(t.NamedTuple):
     prune_limit: float = 10.0
     adopt: bool = False
     reseed: bool = False
+    #: The time of the run, in seconds since the epoch.
+    now: float = 0.0
 
 
 class Job(t.NamedTuple):
@@ -94,6 +96,8 @@ def _job(wanted: Wanted, world: _vcp.World, addresses: _vcp.Addresses, policy: P
     problem = _not_ours(live, policy) if live is not None else None
     if problem is not None:
         return Job(name, wanted.host, nothing, wanted, live, error=problem)
+    if live is None and wanted.over(policy.now):
+        return Job(name, wanted.host, nothing, wanted._replace(state="absent"))
     if wanted.state == "absent":
         # An endpoint that is left alone without its VCP is not this fleet's business.
         step = _vcp.plan_absent(wanted.declared, world) if live is not None else nothing

@@ -30,6 +30,7 @@ TTL_ANNOTATION: t.Final = _contract.API_GROUP + "/ttl"
 EXPIRES_ANNOTATION: t.Final = _contract.API_GROUP + "/expires"
 STATE_ANNOTATION: t.Final = _contract.API_GROUP + "/state"
 LIMITS_ANNOTATION: t.Final = _contract.API_GROUP + "/limits"
+RESUME_ANNOTATION: t.Final = _contract.API_GROUP + "/resumeOnRequest"
 PAUSED: t.Final = "paused"
 
 #: Which host variable selects the management plane, and the option of the same meaning.
@@ -53,6 +54,7 @@ VCP_VARIABLES: t.Final = (
     "kplane_ttl",
     "kplane_expires",
     "kplane_limits",
+    "kplane_resume_on_request",
     "kplane_reattach",
     "kplane_credentials",
     "kplane_manifests",
@@ -63,7 +65,7 @@ _POLICIES = ("Retain", "Destroy")
 _DURATION = re.compile(r"(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?")
 _FLEET_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 #: Annotations and labels that the fleet itself writes, so that nobody declares them by hand.
-_OWN = frozenset({FLEET_LABEL, SEED_ANNOTATION, TTL_ANNOTATION, EXPIRES_ANNOTATION, STATE_ANNOTATION, LIMITS_ANNOTATION})
+_OWN = frozenset({FLEET_LABEL, SEED_ANNOTATION, TTL_ANNOTATION, EXPIRES_ANNOTATION, STATE_ANNOTATION, LIMITS_ANNOTATION, RESUME_ANNOTATION})
 _MAX_LISTED = 5
 
 
@@ -97,6 +99,11 @@ class Wanted(t.NamedTuple):
     def name(self) -> str:
         """The name of the VCP."""
         return self.declared.name
+
+    def over(self, now: float) -> bool:
+        """Whether its end has come: then it is not made again."""
+        end = (self.declared.annotations or {}).get(EXPIRES_ANNOTATION)
+        return end is not None and datetime.fromisoformat(end.replace("Z", "+00:00")).timestamp() <= now
 
     @property
     def seed_hash(self) -> str:
@@ -227,7 +234,10 @@ def _special(variables: Variables, state: str) -> dict[str, str | None]:
         ("kplane_expires", EXPIRES_ANNOTATION, moment),
         ("kplane_limits", LIMITS_ANNOTATION, limits),
     )
-    found: dict[str, str | None] = {STATE_ANNOTATION: PAUSED if state == PAUSED else None}
+    resume = variables.get("kplane_resume_on_request")
+    if resume is not None and not isinstance(resume, bool):
+        raise KplaneError("kplane_resume_on_request is neither true nor false")
+    found: dict[str, str | None] = {STATE_ANNOTATION: PAUSED if state == PAUSED else None, RESUME_ANNOTATION: "true" if resume else None}
     for variable, annotation, read in readers:
         value = variables.get(variable)
         found[annotation] = read(variable, value) if value else None

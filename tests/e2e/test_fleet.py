@@ -356,3 +356,36 @@ def test_a_group_that_is_missing_changes_nothing(server: Server, controller: Con
     refused = converge(controller, check=False, kplane_fleet_prune=True, kplane_management_kubeconfig=str(server.kubeconfig))
     assert "has no group 'kplane_vcps'" in refused.output
     assert set(control_planes(server)) == {"a-1"}
+
+
+def test_a_life_of_its_own(server: Server, controller: Controller) -> None:
+    """An end by ttl, pause and resume, and what has ended for good."""
+    hosts: dict[str, Any] = {
+        "short": {"kplane_ttl": "3s"},
+        "resting": {"kplane_state": "paused", "kplane_credentials": {"directory": str(controller.folder / "credentials")}},
+        "over": {"kplane_expires": "2026-01-01T00:00:00Z"},
+    }
+    controller.write("fleet.yml", inventory(server, hosts))
+    converge(controller)
+    handed = client_of((controller.folder / "credentials" / "resting.kubeconfig").read_text())
+    assert handed.get("/api/v1/namespaces").code == 503
+    assert converge(controller, check=False).code == 0
+    eventually(lambda: set(control_planes(server)) == {"resting"}, 30, "short is gone and over was never made")
+    del hosts["short"]
+    del hosts["resting"]["kplane_state"]
+    controller.write("fleet.yml", inventory(server, hosts))
+    assert converge(controller).changed == 1
+    assert handed.get("/api/v1/namespaces").code == 200
+    assert converge(controller).changed == 0
+
+
+def test_events_and_progress(server: Server, controller: Controller) -> None:
+    controller.write("fleet.yml", inventory(server, "team-[1:3]", kplane_manifests=[SEED]))
+    quiet = converge(controller, "--check")
+    assert "/3" not in quiet.output
+    events = controller.folder / "events.jsonl"
+    loud = converge(controller, kplane_fleet_events=str(events), kplane_fleet_progress="always")
+    found = [json.loads(line) for line in events.read_text().splitlines()]
+    for name in ("team-1", "team-2", "team-3"):
+        assert [event["event"] for event in found if event["vcp"] == name] == ["written", "ready", "seeded", "done"]
+    assert "\x1b" not in loud.output

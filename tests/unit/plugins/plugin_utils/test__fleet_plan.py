@@ -92,6 +92,12 @@ def test_absent_deletes_only_what_is_there_and_ours():
     assert job.error is not None
 
 
+def test_what_is_over_is_not_made_again():
+    ended = wanted("a", expires="2026-01-01T00:00:00Z")
+    assert actions(plan([ended], world(), addresses, Policy("blue", now=1767225600.0))) == {"a": "unchanged"}
+    assert actions(plan([ended], world(), addresses, Policy("blue", now=1767225599.0))) == {"a": "created"}
+
+
 def test_a_seed_is_applied_when_its_hash_differs():
     seed = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}]
     mark = {_fleet_spec.SEED_ANNOTATION: _fleet_spec.fingerprint(seed)}

@@ -32,6 +32,7 @@ def test_everything_that_a_host_can_declare():
         "kplane_deletion_policy": "Destroy",
         "kplane_ttl": "7d12h",
         "kplane_expires": "2026-12-31T18:00:00Z",
+        "kplane_resume_on_request": True,
         "kplane_limits": {"objects": 100, "bytes": "1000"},
         "kplane_credentials": {"directory": "/d", "secret": {"namespace": "ns"}},
     }
@@ -44,7 +45,7 @@ def test_everything_that_a_host_can_declare():
     assert declared.annotations[spec.EXPIRES_ANNOTATION] == "2026-12-31T18:00:00Z"
     assert declared.annotations[spec.STATE_ANNOTATION] == "paused"
     assert declared.annotations[spec.LIMITS_ANNOTATION] == '{"bytes":1000,"objects":100}'
-    assert wanted.embedded_only == ("expires", "limits", "state", "ttl")
+    assert wanted.embedded_only == ("expires", "limits", "resumeOnRequest", "state", "ttl")
     assert wanted.handout == spec.Handout("/d", spec.SecretTarget("ns", "blue-1-kubeconfig"))
     assert wanted.seed == ()
     assert wanted.seed_hash == ""
@@ -68,6 +69,7 @@ def test_everything_that_a_host_can_declare():
         ({"kplane_limits": {"pods": 3}}, "kplane_limits has 'pods'"),
         ({"kplane_limits": {"objects": 0}}, "not a positive whole number"),
         ({"kplane_limits": {"objects": True}}, "not a positive whole number"),
+        ({"kplane_resume_on_request": "maybe"}, "neither true nor false"),
         ({"kplane_credentials": "/d"}, "kplane_credentials is not a mapping"),
         ({"kplane_credentials": {"secret": {"name": "x"}}}, "not a mapping with a namespace"),
     ],
@@ -75,6 +77,13 @@ def test_everything_that_a_host_can_declare():
 def test_what_cannot_be_declared(variables, words):
     with pytest.raises(KplaneError, match=words):
         spec.wanted("team-001", variables, "blue")
+
+
+def test_a_vcp_is_over_when_its_end_has_come():
+    wanted = spec.wanted("a", {"kplane_expires": "2026-01-01T00:00:00Z"}, "blue")
+    end = 1767225600
+    assert [wanted.over(end - 1), wanted.over(end)] == [False, True]
+    assert not spec.wanted("a", {"kplane_ttl": "1h"}, "blue").over(end)
 
 
 def test_two_hosts_of_one_vcp():
