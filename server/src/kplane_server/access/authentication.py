@@ -43,6 +43,7 @@ DELETION_LEEWAY: Final = 60
 
 _BEARER: Final = "bearer "
 _NEVER: Final = float("inf")
+_DAY: Final = 86_400
 
 
 class Voucher(NamedTuple):
@@ -70,6 +71,7 @@ class Authenticator:
     """The authenticator of one control plane.
 
     admin_digest: SHA-256 of the administrator's token. Only root may have one: it is a stranger in every VCP.
+    on_legacy_use: told of the Secret when a token from it is used, at least once a day.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Authenticator:
         *,
         admin_digest: bytes | None = None,
         clock: Callable[[], float] = time.time,
+        on_legacy_use: Callable[[ObjectKey], None] | None = None,
     ) -> None:
         if admin_digest is not None and api.vcp.id != ROOT_VCP_ID:
             raise ValueError("the administrator's credential belongs to root alone")
@@ -87,6 +90,7 @@ class Authenticator:
         self._issuer = issuer
         self._admin_digest = admin_digest
         self._clock = clock
+        self._on_legacy_use = on_legacy_use
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     def authenticate(self, authorization: str | None) -> UserInfo:
@@ -119,8 +123,11 @@ class Authenticator:
             user, vouchers = claims.user(), self._vouch(claims, token)
         except BadToken as error:
             raise Unauthorized("Unauthorized") from error  # what was wrong with it is for the log alone
+        expires = _NEVER if claims.expires_at is None else claims.expires_at
+        if claims.legacy:
+            expires = min(expires, self._note_use(claims))
         if vouchers is not None:  # else good for a few seconds more only
-            self._remember(digest, _Known(user, _NEVER if claims.expires_at is None else claims.expires_at, vouchers))
+            self._remember(digest, _Known(user, expires, vouchers))
         return user
 
     def review(self, token: str, audiences: Sequence[str]) -> Identified:
@@ -145,6 +152,12 @@ class Authenticator:
         key = ObjectKey(self._vcp, SECRETS, bootstrap_tokens.NAMESPACE, bootstrap_tokens.PREFIX + token.id)
         stored = self._store.get(key)
         return bootstrap_tokens.identify(token, None if stored is None else orjson.loads(stored.value), self._clock())
+
+    def _note_use(self, claims: Claims) -> float:
+        """Tell that a token from a Secret is in use. The answer: when that is to be told again, the end of the day (UTC)."""
+        if self._on_legacy_use is not None and claims.secret is not None:
+            self._on_legacy_use(ObjectKey(self._vcp, SECRETS, claims.namespace, claims.secret.name))
+        return (self._clock() // _DAY + 1) * _DAY
 
     def forget(self) -> None:
         """Drop what is remembered, when the control plane goes idle or its keys change."""

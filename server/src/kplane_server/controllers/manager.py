@@ -17,6 +17,7 @@ from kplane_server.controllers.endpointmirroring import EndpointMirror
 from kplane_server.controllers.eventexpiry import EventExpirer
 from kplane_server.controllers.expiry import Expirer
 from kplane_server.controllers.garbage import GarbageCollector
+from kplane_server.controllers.legacytokens import LegacyTokenCleaner
 from kplane_server.controllers.namespaces import NamespaceController
 from kplane_server.controllers.operator import Operator
 from kplane_server.controllers.policystatus import PolicyStatusController
@@ -84,4 +85,5 @@ def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller
         PolicyStatusController(directory),
         EndpointMirror(directory, clock),
         Expirer(directory, clock),
+        LegacyTokenCleaner(directory, clock),
     ]

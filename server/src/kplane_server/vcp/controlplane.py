@@ -13,7 +13,7 @@ from kplane_server.access.authentication import Authenticator
 from kplane_server.access.escalation import EscalationAdmission
 from kplane_server.access.rbac import RbacAuthorizer
 from kplane_server.access.tokens import TokenIssuer
-from kplane_server.model.keys import ROOT_VCP_ID
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey
 from kplane_server.registry import codec
 from kplane_server.registry.api import ControlPlaneApi
 from kplane_server.registry.attributes import Admission
@@ -52,6 +52,7 @@ class ControlPlane:
         admin_digest: bytes | None = None,
         clock: Callable[[], float] = time.time,
         hooks: HooksFactory = no_hooks,
+        on_legacy_use: Callable[[ObjectKey], None] | None = None,
     ) -> None:
         self.record = record
         self.store = store
@@ -59,6 +60,7 @@ class ControlPlane:
         self.caches: dict[str, object] = {}
         self._admission = admission
         self._hooks = hooks
+        self._on_legacy_use = on_legacy_use
         self._catalog = catalog
         self._admin_digest = admin_digest if record.id == ROOT_VCP_ID else None
         self._clock = clock
@@ -129,7 +131,7 @@ class ControlPlane:
     @cached_property
     def authenticator(self) -> Authenticator:
         """Who makes a request."""
-        return Authenticator(self, self.issuer, admin_digest=self._admin_digest, clock=self._clock)
+        return Authenticator(self, self.issuer, admin_digest=self._admin_digest, clock=self._clock, on_legacy_use=self._on_legacy_use)
 
     @cached_property
     def authorizer(self) -> RbacAuthorizer:

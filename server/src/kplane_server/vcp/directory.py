@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from kplane_server.model.keys import ROOT_VCP_ID, VcpId
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, VcpId
 from kplane_server.model.names import ROOT
 from kplane_server.registry.catalog import BUILTIN, Catalog
 from kplane_server.storage.api import Mutation, Store, UnknownVcp, VcpRecord, VcpState
@@ -56,6 +56,7 @@ class Directory:
         self.activity: Final = Activity()
         #: Told the name of a ControlPlane that is to be served again.
         self.on_resume: Callable[[str], None] | None = None
+        self.on_legacy_use: Callable[[ObjectKey], None] | None = None
         self._resting = {r.uid: r for state in (VcpState.RETAINED, VcpState.WIPING) for r in store.vcps(state)}
         self._retained_names = Counter(r.name for r in self._resting.values() if r.state is VcpState.RETAINED)
         record = store.vcp_by_id(ROOT_VCP_ID)
@@ -199,4 +200,9 @@ class Directory:
             admin_digest=self._admin_digest,
             clock=self._clock,
             hooks=self._hooks,
+            on_legacy_use=self._legacy_token_used,
         )
+
+    def _legacy_token_used(self, secret: ObjectKey) -> None:
+        if self.on_legacy_use is not None:
+            self.on_legacy_use(secret)
