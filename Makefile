@@ -18,6 +18,8 @@ COLLECTIONS := $(CURDIR)/.build/collections
 COPY        := $(CURDIR)/.build/test/ansible_collections/kplane/core
 STAMPS      := $(CURDIR)/.build/stamps
 KUBECTL     := $(CURDIR)/.cache/bin/kubectl
+# What a release build of kubectl says of itself; it compares that with the server's version.
+KUBECTL_VERSION := $(foreach x,gitVersion=v1.34.2 gitMajor=1 gitMinor=34,-X k8s.io/component-base/version.$(x))
 
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_LOCALHOST_WARNING := false
@@ -98,7 +100,7 @@ e2e: $(STAMPS)/test $(KUBECTL) ## the README's commands on a stranger's machine
 
 # The pinned kubectl of the tests, where there is Go to build it; the tests say loudly what they skip where there is none.
 $(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/main.go
-	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kubectl && go build -o $@ . ; \
+	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kubectl && go build -ldflags '$(KUBECTL_VERSION)' -o $@ . ; \
 	else echo 'NO GO: the tests use the kubectl on PATH, or skip what needs one' >&2; fi
 
 bench: $(STAMPS)/test ## the benchmarks, with their conditions
