@@ -294,9 +294,17 @@ def gone(uids: t.Mapping[str, str]) -> t.Callable[[str, Json | None], Verdict]:
     return check
 
 
-def wait_ready(client: Client, names: t.Sequence[str], timeout: float) -> tuple[dict[str, Json | None], dict[str, KplaneError]]:
-    """Wait until every VCP is ready."""
-    outcome = wait_for(client, CONTROL_PLANES, names, readiness, timeout, "ready")
+def wait_ready(
+    client: Client, names: t.Sequence[str], timeout: float, chosen: t.Container[str] = ()
+) -> tuple[dict[str, Json | None], dict[str, KplaneError]]:
+    """Wait until every VCP is ready. For ``chosen`` it has been said what becomes of data that was left."""
+
+    def check(name: str, obj: Json | None) -> Verdict:
+        verdict = readiness(name, obj)
+        # That choice is an annotation, so no generation tells whether the operator has seen it.
+        return None if name in chosen and condition(obj, "Ready").get("reason") == _RETAINED else verdict
+
+    outcome = wait_for(client, CONTROL_PLANES, names, check, timeout, "ready")
     return outcome.objects, outcome.errors
 
 

@@ -313,7 +313,7 @@ class Task:
             self._apply(list(replanned.values()))
             steps = [replanned.get(step.name, step) for step in steps]
             world = _vcp.World(world.control_planes, {**world.endpoints, **again.endpoints})
-        self._wait_ready(steps)
+        self._wait_ready(steps, {entry.name for entry in declared if entry.reattach is not None})
         return steps, world
 
     def _let_go(self, world: _vcp.World) -> _vcp.World:
@@ -343,7 +343,7 @@ class Task:
             elif outcome is not None:
                 self.objects[step.name] = outcome
 
-    def _wait_ready(self, steps: t.Sequence[_vcp.Step]) -> None:
+    def _wait_ready(self, steps: t.Sequence[_vcp.Step], chosen: set[str]) -> None:
         if not (self.acts and self.client and self.module.params["wait"]):
             return
         waiting = [
@@ -352,7 +352,7 @@ class Task:
             if step.name not in self.errors and _vcp.readiness(step.name, self.objects.get(step.name)) is not True
         ]
         if waiting:
-            objects, errors = _vcp.wait_ready(self.client, waiting, self.timeout)
+            objects, errors = _vcp.wait_ready(self.client, waiting, self.timeout, chosen)
             self.objects.update(objects)
             self.errors.update(errors)
 
