@@ -26,6 +26,8 @@ from kplane_server.settings import (
     DEFAULT_CLUSTER_NAME,
     DEFAULT_PORT,
     KUBERNETES_VERSION,
+    MIB,
+    AuditSettings,
     LimitSettings,
     ListenSettings,
     LogSettings,
@@ -121,6 +123,28 @@ def _server_flags(command: argparse.ArgumentParser, environment: Mapping[str, st
     levels = ("debug", "info", "warning", "error")
     add("--log-level", choices=levels, default=_env(environment, "LOG_LEVEL") or "info", help="(default %(default)s)")
     add("--log-file", type=Path, default=_env(environment, "LOG_FILE"), help="append the log to this file instead of standard error")
+    add("--audit-log", type=Path, default=_env(environment, "AUDIT_LOG"), metavar="FILE", help="write an audit log; off by default")
+    add(
+        "--audit-policy",
+        type=Path,
+        default=_env(environment, "AUDIT_POLICY"),
+        metavar="FILE",
+        help="what is audited, as audit.k8s.io/v1 Policy (default: everything at level Metadata)",
+    )
+    add(
+        "--audit-log-max-size",
+        type=_positive,
+        default=_env(environment, "AUDIT_LOG_MAX_SIZE") or 100,
+        metavar="MIB",
+        help="rotate the audit log at this size (default %(default)s)",
+    )
+    add(
+        "--audit-log-max-backups",
+        type=_positive,
+        default=_env(environment, "AUDIT_LOG_MAX_BACKUPS") or 10,
+        metavar="NUMBER",
+        help="rotated audit logs to keep (default %(default)s)",
+    )
     names = ", ".join(field.name for field in dataclasses.fields(LimitSettings))
     add("--limit", action="append", type=_limit, metavar="NAME=VALUE", help=f"change a bound; repeatable. Names: {names}")
     add(
@@ -148,6 +172,13 @@ def _server_flags(command: argparse.ArgumentParser, environment: Mapping[str, st
 def _env_list(environment: Mapping[str, str], name: str) -> list[str]:
     """A repeatable flag's variable: values with commas between them."""
     return [text.strip() for text in (_env(environment, name) or "").split(",") if text.strip()]
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not greater than zero")
+    return number
 
 
 def _port(text: str) -> int:
@@ -185,6 +216,13 @@ def _checked_outbound(text: str, check: Callable[[str], None]) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def _audit(options: argparse.Namespace) -> AuditSettings:
+    if options.audit_policy is not None and options.audit_log is None:
+        raise SystemExit("kplane-server: --audit-policy needs --audit-log")
+    log, policy = (path.expanduser().absolute() if path is not None else None for path in (options.audit_log, options.audit_policy))
+    return AuditSettings(log, policy, options.audit_log_max_size * MIB, options.audit_log_max_backups)
 
 
 def _outbound(options: argparse.Namespace) -> OutboundSettings:
@@ -225,6 +263,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         limits=LimitSettings(**_limits(options)),
         storage=StorageSettings(options.synchronous),
         log=LogSettings(options.log_level, options.log_file),
+        audit=_audit(options),
         outbound=_outbound(options),
         parent_pid=getattr(options, "parent_pid", None),
     )
@@ -248,6 +287,10 @@ def _start(options: argparse.Namespace) -> int:
     arguments += [f"--advertise-address={name}" for name in listen.advertise_addresses]
     arguments += [f"--synchronous={settings.storage.synchronous}", f"--log-level={settings.log.level}"]
     arguments += [f"--log-file={settings.log.file.absolute()}"] if settings.log.file is not None else []
+    if settings.audit.log is not None:
+        arguments += [f"--audit-log={settings.audit.log}", f"--audit-log-max-size={settings.audit.max_bytes // MIB}"]
+        arguments += [f"--audit-log-max-backups={settings.audit.backups}"]
+        arguments += [f"--audit-policy={settings.audit.policy}"] if settings.audit.policy is not None else []
     arguments += [f"--outbound-allow={text}" for text in settings.outbound.allow]
     arguments += [f"--outbound-deny={text}" for text in settings.outbound.deny]
     arguments += [f"--limit={name}={value}" for name, value in _limits(options).items()]

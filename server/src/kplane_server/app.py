@@ -21,12 +21,17 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import yaml
+
 from kplane_server import __version__
 from kplane_server.admission.chain import default_chain
 from kplane_server.admission.outbound import Outbound
 from kplane_server.admission.webhook_client import WebhookClient
 from kplane_server.admission.webhooks import webhook_plugins
 from kplane_server.controllers.manager import Controllers
+from kplane_server.http.audit import Auditor
+from kplane_server.http.auditlog import AuditLog
+from kplane_server.http.auditpolicy import AuditPolicy, parse_policy
 from kplane_server.http.frontdoor import FrontDoor
 from kplane_server.http.metrics import Metrics
 from kplane_server.http.transport import AddressInUse, Transport, bind
@@ -36,7 +41,7 @@ from kplane_server.process.admin import ensure_admin_credential
 from kplane_server.process.datadir import DataDir, ServerState
 from kplane_server.process.failures import ProcessError
 from kplane_server.process.pki import ServerIdentity
-from kplane_server.settings import ListenSettings, Settings
+from kplane_server.settings import AuditSettings, ListenSettings, Settings
 from kplane_server.storage.api import StorageUnavailable, UnknownFormat, VcpRecord
 from kplane_server.storage.sqlite import SqliteStore
 from kplane_server.vcp.bootstrap import BootstrapLayer
@@ -145,7 +150,8 @@ class Server:
             ping: dict[str, Callable[[], str | None]] = {"ping": lambda: None}
             alive = {**ping, "storage": store.healthy, "controllers": controllers.healthy}
             ready = {**alive, **_bootstrap_checks(layer, directory.root.record), "shutdown": lambda: self._why or None}
-            door = FrontDoor(settings, directory, metrics, liveness=alive, readiness=ready)
+            auditor = _auditor(settings.audit, metrics, stack)
+            door = FrontDoor(settings, directory, metrics, liveness=alive, readiness=ready, auditor=auditor)
             await controllers.start()
             stack.push_async_callback(controllers.stop)
             transport = Transport(door.handle, self._listening, identity.cert_path, identity.key_path, settings.limits)
@@ -236,6 +242,24 @@ class Server:
             while _exists(pid):
                 await asyncio.sleep(PARENT_INTERVAL)
         self.stop(f"parent process {pid} is gone")
+
+
+def _auditor(settings: AuditSettings, metrics: Metrics, stack: AsyncExitStack) -> Auditor | None:
+    """The audit log, if one is asked for; it is closed after everything that writes to it."""
+    if settings.log is None:
+        return None
+    try:
+        document = None if settings.policy is None else yaml.safe_load(settings.policy.read_text(encoding="utf-8"))
+        policy = AuditPolicy() if settings.policy is None else parse_policy(document)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ProcessError("AuditUnusable", f"{settings.policy}: {error}") from error
+    try:
+        audit_log = AuditLog(settings.log, settings.max_bytes, settings.backups)
+    except OSError as error:
+        raise ProcessError("AuditUnusable", f"{settings.log}: {error}") from error
+    stack.callback(audit_log.close)
+    metrics.add_source("kplane_audit", "Of the audit log.", audit_log.statistics)
+    return Auditor(policy, audit_log.write)
 
 
 def _add_rankings(metrics: Metrics, store: SqliteStore, directory: Directory) -> None:

@@ -102,6 +102,20 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The audit log; off by default."""
+
+    log: Path | None = None
+    """The file; one JSON line an event."""
+    policy: Path | None = None
+    """What is told: a file of audit.k8s.io/v1. Without one everything at level Metadata, once it is answered."""
+    max_bytes: int = 100 * MIB
+    """The size at which the file is rotated."""
+    backups: int = 10
+    """How many rotated files are kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundSettings:
     """Where the server connects to on behalf of its control planes: admission and conversion webhooks.
 
@@ -134,6 +148,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     outbound: OutboundSettings = field(default_factory=OutboundSettings)
     parent_pid: int | None = None
     """Stop when this process is gone: for tests and tools that start a server of their own."""

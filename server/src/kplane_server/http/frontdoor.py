@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Mapping
 
 import orjson
 
+from kplane_server.http.audit import Auditor
 from kplane_server.http.bodies import Bodies
 from kplane_server.http.call import Answer, Call, Handler
 from kplane_server.http.dispatch import Dispatcher
@@ -41,6 +42,7 @@ class FrontDoor:
         *,
         liveness: Mapping[str, Check],
         readiness: Mapping[str, Check],
+        auditor: Auditor | None = None,
     ) -> None:
         limits = settings.limits
         self.streams = WatchStreams(limits.bookmark_interval, limits.min_watch_timeout)
@@ -50,7 +52,7 @@ class FrontDoor:
         server = ServerPaths(metrics, liveness, readiness)
         listen = settings.listen
         dispatcher = self._dispatcher(Bodies(limits), server, Documents(f"{listen.advertised_host}:{listen.port}"))
-        self._pipeline = Pipeline(directory, dispatcher, BUILTIN.groups(), limits, metrics)
+        self._pipeline = Pipeline(directory, dispatcher, BUILTIN.groups(), limits, metrics, auditor)
         metrics.add_source("kplane_http", "Of the front door.", self._figures)
         self.handle = self._pipeline.handle
 

@@ -20,6 +20,7 @@ from typing import Final
 from kplane_server.access.attributes import Attributes, for_path, forbidden
 from kplane_server.access.impersonation import PREFIX as IMPERSONATION_PREFIX
 from kplane_server.access.impersonation import impersonate
+from kplane_server.http.audit import Auditor, Trail
 from kplane_server.http.call import Answer, Call
 from kplane_server.http.fairness import is_exempt
 from kplane_server.http.inflight import InFlight
@@ -59,6 +60,7 @@ class Pipeline:
         builtin_groups: Iterable[str],
         limits: LimitSettings,
         metrics: Metrics,
+        auditor: Auditor | None = None,
     ) -> None:
         self._directory = directory
         self._dispatch = dispatch
@@ -67,6 +69,7 @@ class Pipeline:
         self._metrics = metrics
         self.in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_per_vcp, "requests")
         self._turns = Turns()
+        self._auditor = auditor
         self._audit_prefix = os.urandom(10).hex()
         self._audit_count = 0
 
@@ -77,6 +80,7 @@ class Pipeline:
         audit = self._audit_id()
         call: Call | None = None
         plane: ControlPlane | None = None
+        trail: Trail | None = None
         try:
             plane, path, query = self._locate(incoming)
             if plane.standing.paused:
@@ -85,13 +89,21 @@ class Pipeline:
             if turn is not None:
                 await turn
             begun = time.perf_counter()
-            call = self._admit(incoming, plane, path, query)
+            if self._auditor is not None:
+                trail = self._auditor.trail(incoming, audit, plane.name)
+            call = self._admit(incoming, plane, path, query, trail)
             answer = self._dispatch(call)
             self._turns.spend(plane.record.id, time.perf_counter() - begun)
             if not isinstance(answer, Response | StreamResponse):
                 answer = await self._wait(call, answer)
         except Exception as error:
             answer = error_response(_as_api_error(error, incoming, audit))
+        except asyncio.CancelledError:
+            if trail is not None:
+                trail.abandon()
+            raise
+        if trail is not None:
+            trail.finish(answer)
         if isinstance(answer, Response) and len(answer.body) >= self._limits.gzip_threshold:
             await _compress(answer, incoming)
         answer.headers.append(("audit-id", audit))
@@ -112,16 +124,27 @@ class Pipeline:
             raise unknown_vcp(name)
         return plane, path, parse_query(incoming.query_string)
 
-    def _admit(self, incoming: Incoming, plane: ControlPlane, path: str, query: dict[str, str]) -> Call:
+    def _admit(self, incoming: Incoming, plane: ControlPlane, path: str, query: dict[str, str], trail: Trail | None) -> Call:
         """Who it is and whether they may."""
         if incoming.method not in METHOD_VERBS:
             raise method_not_allowed()
         request = resolve(incoming.method, path, query)
-        user = plane.authenticator.authenticate(incoming.header("authorization"))
+        try:
+            user = plane.authenticator.authenticate(incoming.header("authorization"))
+        except Unauthorized:
+            if trail is not None:
+                trail.begin(request, None)
+            raise
+        if trail is not None:
+            incoming = trail.begin(request, user)
         if any(name.startswith(IMPERSONATION_PREFIX) for name in incoming.header_names()):
             user = impersonate(user, incoming.headers(), plane.authorizer)
+            if trail is not None:
+                trail.impersonated(user)
         attributes = _attributes(request)
         decision = plane.authorizer.authorize(user, attributes)
+        if trail is not None:
+            trail.decided(decision)
         if not decision.allowed:
             raise forbidden(user, attributes, decision.reason)
         return Call(incoming, query, plane, request, user)

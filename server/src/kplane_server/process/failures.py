@@ -21,6 +21,7 @@ EXIT_CODES: Final = {
     "CertificateUnusable": 16,
     "CredentialUnusable": 17,
     "StorageUnusable": 18,
+    "AuditUnusable": 19,
     "NotReady": 20,
     "NotStopped": 21,
     "SupervisorFailed": 22,

@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from kplane_server.http.audit import Audited
 from kplane_server.http.bodies import Bodies
 from kplane_server.http.call import Answer, ResourceCall
 from kplane_server.http.fairness import Writes
@@ -94,12 +95,18 @@ class Writing:
 def _context(call: ResourceCall, kind: str, *, apply: bool = False) -> RequestContext:
     agent = call.incoming.header("user-agent") or ""
     call.accept(WRITE_VIEWS)  # a 406 must come before anything is written
-    return parse_write_options(call.query, call.user, kind=kind, user_agent=agent, apply=apply)
+    ctx = parse_write_options(call.query, call.user, kind=kind, user_agent=agent, apply=apply)
+    if isinstance(call.incoming, Audited):
+        call.incoming.note(ctx.annotations)
+    return ctx
 
 
 def _delete_context(call: ResourceCall, dry_run: bool) -> RequestContext:
     call.accept(WRITE_VIEWS | LIST_VIEWS)
-    return RequestContext(user=call.user, dry_run=dry_run)
+    ctx = RequestContext(user=call.user, dry_run=dry_run)
+    if isinstance(call.incoming, Audited):
+        call.incoming.note(ctx.annotations)
+    return ctx
 
 
 def _written(call: ResourceCall, stored: Stored, ctx: RequestContext, status: int) -> Answer:
