@@ -51,7 +51,10 @@ class AuthorizerValue(dict[str, Any]):
         self.decide = decide
         self.account = account
 
-    __hash__ = object.__hash__
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a dict has none; this one is compared by identity
 
 
 @dataclass(frozen=True, slots=True)
