@@ -15,7 +15,8 @@ options:
   management_kubeconfig:
     description:
       - A kubeconfig that leads to the management plane, as a path or as a mapping, in place of the one that its provider gives.
-      - With it O(provider), O(cluster_name) and O(data_dir) are not looked at.
+      - With it O(provider), O(cluster_name) and O(data_dir) are not looked at, unless O(provider=kubeconfig), where it is the kubeconfig of
+        the cluster that the stack runs in.
       - Bearer tokens, token files, client certificates, basic authentication and credential plugins (C(exec)) are supported. The
         certificate of the server is always verified.
       - If it is not given, it is the path in E(KPLANE_MANAGEMENT_KUBECONFIG), if that is set.

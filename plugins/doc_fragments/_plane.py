@@ -16,10 +16,10 @@ options:
     description:
       - The provider of the management plane.
       - V(auto) takes the one that the kplane configuration file names, then what the host has (V(kind), then V(k3s), where
-        their program is on PATH and a Docker daemon answers), else V(embedded). Providers that this release cannot drive are
-        left out.
+        their program is on PATH and a Docker daemon answers), else V(embedded).
       - V(embedded) is a C(kplane-server) process of the user, without Docker.
-      - V(kind), V(k3s) (also spelled V(k3d)) and V(kubeconfig) are refused with a message that names what is supported.
+      - V(kind) and V(k3s) (also spelled V(k3d)) are clusters in containers of this host, made by C(kind) and C(k3d).
+      - V(kubeconfig) is a cluster that is already there.
     type: str
     choices: [auto, embedded, kind, k3s, kubeconfig, k3d]
     default: auto

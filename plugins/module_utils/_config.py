@@ -108,6 +108,11 @@ class Profile(t.NamedTuple):
         return str(self.said.get("clusterName") or DEFAULT_CLUSTER_NAME)
 
     @property
+    def namespace(self) -> str:
+        """The namespace of the stack."""
+        return str(self.said.get("namespace") or MANAGEMENT_NAMESPACE)
+
+    @property
     def kubeconfig_path(self) -> str:
         """The kubeconfig that the file names, or an empty string."""
         return str(self.said.get("kubeconfigPath") or "")

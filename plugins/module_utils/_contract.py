@@ -27,6 +27,14 @@ ADMIN_SERVICE_ACCOUNT: t.Final = "controlplane-admin"
 KUBECONFIG_KEY: t.Final = "kubeconfig"
 EXTERNAL_KUBECONFIG_KEY: t.Final = "kubeconfig-external"
 
+#: The stack on a real cluster: the Service of the shared API server, the fixed node port of its way in, our inventory.
+API_SERVICE: t.Final = "kplane-apiserver"
+API_SERVICE_PORT: t.Final = 6443
+NODE_PORT: t.Final = 30443
+STACK_CONFIG_MAP: t.Final = "kplane-core-stack"
+#: The CA that certifies the shared API server.
+CA_SECRET: t.Final = "kplane-cluster-signing-keys"
+
 DEFAULT_CLUSTER_NAME: t.Final = "kplane-management"
 DEFAULT_CLASS: t.Final = "starter"
 DEFAULT_PORT: t.Final = 8443

@@ -18,6 +18,9 @@ from ansible_collections.kplane.core.plugins.module_utils._errors import Kubecon
 from ansible_collections.kplane.core.plugins.module_utils._providers import registry
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Driver, Plane
 from ansible_collections.kplane.core.plugins.module_utils._providers.embedded import EmbeddedDriver
+from ansible_collections.kplane.core.plugins.module_utils._providers.k3s import K3sDriver
+from ansible_collections.kplane.core.plugins.module_utils._providers.kind import KindDriver
+from ansible_collections.kplane.core.plugins.module_utils._providers.kubeconfig import KubeconfigDriver
 
 Params = t.Mapping[str, t.Any]
 
@@ -69,10 +72,19 @@ def choose(params: Params) -> Chosen:
 
 
 def _driver(provider: str, name: str, params: Params, profile: _config.Profile) -> Driver:
+    # What the profile remembers belongs to the management plane that it names, not to another one.
+    remembered = profile.section(provider) if name == profile.cluster_name else {}
+    namespace = params.get("namespace") or profile.namespace
     if provider == EmbeddedDriver.provider:
-        # What the profile remembers belongs to the management plane that it names, not to another one.
-        remembered = profile.section(provider) if name == profile.cluster_name else {}
         return EmbeddedDriver(name, params.get("data_dir") or remembered.get("dataDir"), params.get("executable"))
+    if provider == KindDriver.provider:
+        return KindDriver(name, params.get("executable"), namespace)
+    if provider == K3sDriver.provider:
+        return K3sDriver(name, params.get("executable"), namespace)
+    if provider == KubeconfigDriver.provider:
+        source = params.get("management_kubeconfig") or remembered.get("path")
+        context = params.get("management_context") or remembered.get("context")
+        return KubeconfigDriver(name, source, context, namespace, float(params.get("request_timeout") or 30.0))
     raise ProviderError(f"No driver is made for the provider {provider!r}")
 
 
@@ -80,7 +92,7 @@ def reach(params: Params) -> Reached:
     """A client of the management plane's API. Its address and credential come from the options or from the driver."""
     timeout = float(params.get("request_timeout") or 30.0)
     given = params.get("management_kubeconfig")
-    if given or params.get("management_context"):
+    if _given(params):
         connection = _given_connection(given, params.get("management_context"))
         return Reached(Client(connection, timeout), connection.context, None)
     chosen = choose(params)
@@ -88,6 +100,25 @@ def reach(params: Params) -> Reached:
     found = chosen.driver.kubeconfig()
     connection = _auth.connection(found.document, found.context, found.base, found.source)
     return Reached(Client(connection, timeout), plane.context, chosen.driver)
+
+
+def reach_cluster(params: Params) -> Client:
+    """A client of the cluster that a stack goes into, whether or not there is one in it yet."""
+    timeout = float(params.get("request_timeout") or 30.0)
+    if _given(params):
+        return Client(_given_connection(params.get("management_kubeconfig"), params.get("management_context")), timeout)
+    driver = choose(params).driver
+    if driver.provider == EmbeddedDriver.provider:
+        raise ProviderError("An embedded management plane has no stack to apply: kplane-server is all of it in one process")
+    found = driver.kubeconfig()
+    return Client(_auth.connection(found.document, found.context, found.base, found.source), timeout)
+
+
+def _given(params: Params) -> bool:
+    """Whether the caller leads to an API directly; with the provider ``kubeconfig`` it is the driver that reads what was given."""
+    return bool(params.get("management_kubeconfig") or params.get("management_context")) and (
+        params.get("provider") != KubeconfigDriver.provider
+    )
 
 
 def require_running(chosen: Chosen) -> Plane:
@@ -122,7 +153,7 @@ def _given_connection(given: t.Any, context: str | None) -> _auth.Connection:
 
 def context_name(params: Params) -> str:
     """The context name of the management plane that is meant, without asking it anything."""
-    if params.get("management_kubeconfig") or params.get("management_context"):
+    if _given(params):
         return _given_connection(params.get("management_kubeconfig"), params.get("management_context")).context
     return choose(params).driver.context
 

@@ -38,7 +38,6 @@ options:
     description:
       - The provider that V(auto) stands for from now on.
       - V(auto) takes the choice out of the file again.
-      - A provider that this release cannot drive is refused with a message that names what is supported.
     type: str
     choices: [auto, embedded, kind, k3s, kubeconfig, k3d]
   cluster_name:

@@ -10,7 +10,9 @@ module: kplane_management_plane
 short_description: Manage a kplane management plane
 description:
   - Brings a management plane of virtual control planes (VCPs) up, stops it, or takes it away.
-  - For the provider V(embedded) it starts, finds and stops the server C(kplane-server) of the user.
+  - For the provider V(embedded) it starts, finds and stops the server C(kplane-server) of the user. For V(kind) and V(k3s) it makes,
+    finds and deletes the cluster; for V(kubeconfig) it checks that the cluster is fit. What runs in these clusters is brought in by
+    M(kplane.core.kplane_stack).
 extends_documentation_fragment:
   - kplane.core._attributes
   - kplane.core._attributes.actiongroup_kplane
@@ -29,8 +31,8 @@ options:
     description:
       - V(present) makes sure that the management plane is there and answers.
       - V(stopped) makes sure that it does not run. Its data is kept.
-      - V(absent) takes it away B(with all of its virtual control planes and their data). On V(kubeconfig) the cluster stays: what was
-        applied to it goes.
+      - V(absent) takes it away B(with all of its virtual control planes and their data). On V(kubeconfig) the cluster stays, and what
+        was applied to it goes.
     type: str
     choices: [present, stopped, absent]
     default: present

@@ -15,6 +15,7 @@ extends_documentation_fragment:
   - kplane.core._attributes.actiongroup_kplane
   - kplane.core._attributes.info_module
   - kplane.core._plane
+  - kplane.core._connection
 seealso:
   - module: kplane.core.kplane_management_plane
 author:
@@ -91,7 +92,7 @@ def work(module: AnsibleModule) -> _module.Result:
 
 
 def main() -> None:
-    _module.run(AnsibleModule(argument_spec={**_argspec.PLANE}, supports_check_mode=True), work)
+    _module.run(AnsibleModule(argument_spec={**_argspec.PLANE, **_argspec.CONNECTION}, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

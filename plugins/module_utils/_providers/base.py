@@ -41,6 +41,13 @@ class Options(t.NamedTuple):
     host: str | None = None
     advertise_addresses: tuple[str, ...] = ()
     wait_timeout: float = 60.0
+    node_image: str | None = None
+    #: A configuration of the user's own for the program that makes the cluster.
+    provider_config: dict[str, t.Any] | None = None
+    #: Registries and the mirrors that nodes ask before them.
+    registry_mirrors: t.Mapping[str, t.Sequence[str]] | None = None
+    #: Images of the Docker daemon that nodes get without a registry.
+    images: tuple[str, ...] = ()
 
 
 class Drift(t.NamedTuple):
@@ -70,6 +77,8 @@ class Driver(abc.ABC):
     #: The name of the provider, and what its contexts start with.
     provider: t.ClassVar[str]
     context_prefix: t.ClassVar[str]
+    #: Whether the user's kubeconfig may get a context for the management plane; one that is the user's own already may not.
+    writes_context: t.ClassVar[bool] = True
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -13,6 +13,9 @@ import typing as t
 from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Driver
 from ansible_collections.kplane.core.plugins.module_utils._providers.embedded import EmbeddedDriver
+from ansible_collections.kplane.core.plugins.module_utils._providers.k3s import K3sDriver
+from ansible_collections.kplane.core.plugins.module_utils._providers.kind import KindDriver
+from ansible_collections.kplane.core.plugins.module_utils._providers.kubeconfig import KubeconfigDriver
 from ansible_collections.kplane.core.plugins.module_utils._providers.requirements import container_provider_ready
 
 AUTO: t.Final = "auto"
@@ -23,7 +26,9 @@ PROVIDERS: t.Final = ("embedded", "kind", "k3s", "kubeconfig")
 #: What an option ``provider`` accepts.
 CHOICES: t.Final = (AUTO, *PROVIDERS, *ALIASES)
 #: The drivers of this release.
-DRIVERS: t.Final[dict[str, type[Driver]]] = {EmbeddedDriver.provider: EmbeddedDriver}
+DRIVERS: t.Final[dict[str, type[Driver]]] = {
+    driver.provider: driver for driver in (EmbeddedDriver, KindDriver, K3sDriver, KubeconfigDriver)
+}
 #: The order of ``auto``, with the program that has to be there besides a Docker daemon.
 _AUTO_ORDER: t.Final = (("kind", "kind"), ("k3s", "k3d"))
 
@@ -41,10 +46,6 @@ def require_driver(provider: str, origin: str) -> str:
     if name in DRIVERS:
         return name
     supported = ", ".join(sorted(DRIVERS))
-    if name in PROVIDERS:
-        raise ProviderError(
-            f"The provider {provider!r} ({origin}) is not supported by this release of kplane.core. Supported: {supported}."
-        )
     raise ProviderError(f"There is no provider {provider!r} ({origin}). Supported: {supported}.")
 
 
@@ -56,10 +57,7 @@ def choose(asked: str, configured: str, config_path: str) -> Choice:
         return Choice(require_driver(configured, f"named by {config_path}"), f"{config_path} names it")
     skipped = []
     for provider, program in _AUTO_ORDER:
-        if provider not in DRIVERS:
-            skipped.append(f"{provider} is not supported by this release")
-        elif container_provider_ready(program):
+        if container_provider_ready(program):
             return Choice(provider, f"{program} is on PATH and a Docker daemon answers")
-        else:
-            skipped.append(f"for {provider}, {program} is not on PATH or no Docker daemon answers")
+        skipped.append(f"for {provider}, {program} is not on PATH or no Docker daemon answers")
     return Choice(EmbeddedDriver.provider, f"no provider is configured, and {'; '.join(skipped)}")

@@ -68,8 +68,8 @@ python3 -c 'import json, sys; assert [c["name"] for c in json.load(open(sys.argv
 play set_provider + -e kplane_provider=embedded
 play set_provider 0 -e kplane_provider=embedded
 play set_provider + -e kplane_provider=auto
-refuses set_provider 'Supported: embedded' -e kplane_provider=kind
-refuses up 'Supported: embedded' -e kplane_provider=k3d
+refuses up 'is not an executable file' -e kplane_provider=k3d -e kplane_executable=/nowhere/k3d
+refuses up 'is not an executable file' -e kplane_provider=kind -e kplane_executable=/nowhere/kind
 play doctor 0
 shows 'answers at https://127.0.0.1:'
 
