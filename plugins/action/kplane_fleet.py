@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
         self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
     ) -> dict[str, tuple[dict[str, t.Any], list[Wanted]]]:
         """What is wanted, by management plane: its options and its VCPs."""
-        sources = _fleet_seed.Sources(str(variables.get("playbook_dir") or os.getcwd()))
+        sources = _fleet_seed.Sources()
         hostvars = variables["hostvars"]
         planes: dict[str, tuple[dict[str, t.Any], list[Wanted]]] = {}
         problems = []
@@ -120,6 +120,7 @@ class ActionModule(ActionBase):
 
     def _wanted(self, host: str, found: t.Mapping[str, t.Any], hostvars: t.Any, fleet: str, sources: _fleet_seed.Sources) -> Wanted:
         seed = None
+        base = str(hostvars[host].get("inventory_dir") or os.getcwd())
         if "kplane_manifests" in found:
 
             def render(content: str, path: str) -> str:
@@ -130,8 +131,8 @@ class ActionModule(ActionBase):
                 except AnsibleError as exc:
                     raise KplaneError(f"the template {path}: {exc}") from exc
 
-            seed = sources.documents(found["kplane_manifests"], render)
-        return _fleet_spec.wanted(host, found, fleet, seed)
+            seed = sources.documents(found["kplane_manifests"], render, base)
+        return _fleet_spec.wanted(host, found, fleet, seed, base)
 
     # From what is wanted to what was done
 

@@ -77,8 +77,7 @@ def paths_of(pattern: str, base: str) -> list[str]:
 class Sources:
     """Reads the manifests that hosts declare; a file is read and parsed once for all of them."""
 
-    def __init__(self, base: str) -> None:
-        self.base = base
+    def __init__(self) -> None:
         self._texts: dict[str, str] = {}
         self._parsed: dict[str, list[Document]] = {}
 
@@ -98,17 +97,17 @@ class Sources:
             self._parsed[path] = list(flatten(_yaml.load_all(self._text(path).encode(), path), path))
         return self._parsed[path]
 
-    def documents(self, declared: t.Any, render: Render) -> list[Document]:
-        """The manifests of one host, in the order in which they are declared."""
+    def documents(self, declared: t.Any, render: Render, base: str) -> list[Document]:
+        """The manifests of one host, in the order in which they are declared; relative paths start at ``base``."""
         entries = declared if isinstance(declared, (list, tuple)) else [declared]
         found: list[Document] = []
         for entry in entries:
-            found.extend(self._entry(entry, render))
+            found.extend(self._entry(entry, render, base))
             if len(found) > MAX_DOCUMENTS:
                 raise KplaneError(f"kplane_manifests holds more than {MAX_DOCUMENTS} manifests")
         return found
 
-    def _entry(self, entry: t.Any, render: Render) -> t.Iterator[Document]:
+    def _entry(self, entry: t.Any, render: Render, base: str) -> t.Iterator[Document]:
         if entry is None:
             return
         if isinstance(entry, str):
@@ -116,12 +115,12 @@ class Sources:
             if "\n" in entry or ": " in entry:
                 yield from flatten(_yaml.load_all(entry.encode(), "kplane_manifests"), "kplane_manifests")
             else:
-                for path in paths_of(entry, self.base):
+                for path in paths_of(entry, base):
                     yield from self._file(path)
             return
         if isinstance(entry, t.Mapping) and set(entry) in ({"template"}, {"file"}):
             ((kind, value),) = entry.items()
-            for path in paths_of(str(value), self.base):
+            for path in paths_of(str(value), base):
                 if kind == "file":
                     yield from self._file(path)
                 else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import typing as t
 from datetime import datetime
@@ -180,8 +181,8 @@ def limits(variable: str, value: t.Any) -> str:
     return json.dumps(found, sort_keys=True, separators=(",", ":"))
 
 
-def handout(value: t.Any, name: str) -> Handout:
-    """Where the credential goes."""
+def handout(value: t.Any, name: str, base: str) -> Handout:
+    """Where the credential goes; a relative directory starts at ``base``."""
     if not value:
         return Handout()
     if not isinstance(value, t.Mapping) or not set(value) <= {"directory", "secret"}:
@@ -192,7 +193,9 @@ def handout(value: t.Any, name: str) -> Handout:
         if not isinstance(secret, t.Mapping) or not secret.get("namespace") or not set(secret) <= {"namespace", "name"}:
             raise KplaneError("kplane_credentials.secret is not a mapping with a namespace and, if wanted, a name")
         target = SecretTarget(text("namespace", secret["namespace"]), text("name", secret.get("name") or f"{name}-kubeconfig"))
-    return Handout(text("kplane_credentials.directory", value["directory"]) if value.get("directory") else "", target)
+    if not value.get("directory"):
+        return Handout("", target)
+    return Handout(os.path.join(base, os.path.expanduser(text("kplane_credentials.directory", value["directory"]))), target)
 
 
 def _choice(variable: str, value: t.Any, choices: t.Sequence[str]) -> str:
@@ -201,8 +204,8 @@ def _choice(variable: str, value: t.Any, choices: t.Sequence[str]) -> str:
     return str(value)
 
 
-def wanted(host: str, variables: Variables, fleet: str, seed: t.Sequence[dict[str, t.Any]] | None = None) -> Wanted:
-    """The VCP that the variables of ``host`` declare; ``seed`` are its manifests, rendered."""
+def wanted(host: str, variables: Variables, fleet: str, seed: t.Sequence[dict[str, t.Any]] | None = None, base: str = "") -> Wanted:
+    """The VCP that the variables of ``host`` declare; ``seed`` are its manifests, rendered, and ``base`` is where relative paths start."""
     name = text("kplane_name", variables.get("kplane_name") or host.split(".", 1)[0])
     problem = _contract.vcp_name_problem(name)
     if problem:
@@ -223,7 +226,7 @@ def wanted(host: str, variables: Variables, fleet: str, seed: t.Sequence[dict[st
     )
     only = tuple(sorted(key.rsplit("/", 1)[1] for key, value in special.items() if value is not None))
     return Wanted(
-        host, declared, state, handout(variables.get("kplane_credentials"), name), tuple(seed) if seed is not None else None, only
+        host, declared, state, handout(variables.get("kplane_credentials"), name, base), tuple(seed) if seed is not None else None, only
     )
 
 

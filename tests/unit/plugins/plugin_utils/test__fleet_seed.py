@@ -22,7 +22,7 @@ def test_every_way_to_declare_manifests(tmp_path):
     (tmp_path / "seeds" / "two.json").write_text('{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}')
     (tmp_path / "seeds" / "notes.txt").write_text("not a manifest")
     (tmp_path / "t.yml.j2").write_text(TEXT.replace("name: a", "name: NAME"))
-    sources = seed.Sources(str(tmp_path))
+    sources = seed.Sources()
     declared = [
         "seeds",
         "seeds/*.json",
@@ -33,7 +33,7 @@ def test_every_way_to_declare_manifests(tmp_path):
         [MAP, None],
         {"apiVersion": "v1", "kind": "List", "items": [MAP]},
     ]
-    found = sources.documents(declared, lambda content, path: content.replace("NAME", "rendered"))
+    found = sources.documents(declared, lambda content, path: content.replace("NAME", "rendered"), str(tmp_path))
     assert [document["metadata"]["name"] for document in found] == ["a", "b", "c", "c", "a", "b", "rendered", "a", "a", "a", "a"]
 
 
@@ -49,11 +49,11 @@ def test_every_way_to_declare_manifests(tmp_path):
 )
 def test_what_is_not_a_manifest(tmp_path, declared, words):
     with pytest.raises(KplaneError, match=words):
-        seed.Sources(str(tmp_path)).documents(declared, no_template)
+        seed.Sources().documents(declared, no_template, str(tmp_path))
 
 
 def test_dates_stay_text():
-    (document,) = seed.Sources("/").documents(TEXT + "data: {when: 2026-01-01}\n", no_template)
+    (document,) = seed.Sources().documents(TEXT + "data: {when: 2026-01-01}\n", no_template, "/")
     assert document["data"]["when"] == "2026-01-01"
 
 
