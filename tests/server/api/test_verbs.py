@@ -147,3 +147,17 @@ def test_tokens_are_issued(vcp: Client) -> None:
     user = account.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", {}).ok()["status"]["userInfo"]
     assert user["username"] == "system:serviceaccount:default:default"
     vcp.post("/api/v1/namespaces/default/serviceaccounts/nobody/token", {}).fails(404, "NotFound")
+
+
+def test_a_strategic_merge_patch_does_not_change_the_type(vcp: Client) -> None:
+    """Upstream decodes its result into the type that the object has; kubernetes.core patches a Scale as a Deployment."""
+    path = "/apis/apps/v1/namespaces/default/deployments"
+    labels = {"a": "b"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    vcp.post(path, {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}).ok()
+    other = {"kind": "Deployment", "metadata": {"name": "d", "namespace": "default"}, "spec": {"replicas": 5}}
+    scale = vcp.patch(f"{path}/d/scale", other, "strategic-merge-patch+json").ok()
+    assert (scale["apiVersion"], scale["kind"], scale["spec"]) == ("autoscaling/v1", "Scale", {"replicas": 5})
+    assert vcp.patch(f"{path}/d", {"kind": "Else", "spec": {"replicas": 6}}, "strategic-merge-patch+json").ok()["kind"] == "Deployment"
+    vcp.patch(f"{path}/d/scale", other).fails(400, "BadRequest")
+    vcp.patch(f"{path}/d", {"kind": "Else"}).fails(400, "BadRequest")

@@ -27,10 +27,18 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
+
+def _strategic(document: Json, patch: Json, schema: Schema) -> Json:
+    """Upstream reads the result into the Go type that the document was, so a type that the patch names (as clients do that scale by the
+    object's own kind) counts for nothing."""
+    result = strategic.apply(document, patch, schema)
+    return {**result, "apiVersion": document["apiVersion"], "kind": document["kind"]} if isinstance(result, dict) else result
+
+
 _PATCHERS: Final[dict[str, Callable[[Json, Json, Schema], Json]]] = {
     JSON_PATCH: lambda document, patch, schema: json_patch.apply(document, patch),
     MERGE_PATCH: lambda document, patch, schema: merge_patch.apply(document, patch),
-    STRATEGIC_MERGE_PATCH: strategic.apply,
+    STRATEGIC_MERGE_PATCH: _strategic,
 }
 
 
@@ -101,4 +109,3 @@ async def _apply(
 
     creates = not subresource
     return await change(registry, info, namespace, name, transform, ctx, subresource, may_create=creates, owned=True)
-
