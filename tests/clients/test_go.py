@@ -1,26 +1,29 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""client-go, controller-runtime and helm, unmodified, built from their published modules (see ``go/``)."""
+"""client-go, controller-runtime, envtest and helm (both generations), unmodified, from their published modules (see ``go/``)."""
 
 from __future__ import annotations
 
-import shutil
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from support.published import PATIENCE_SECONDS, program
 
 SUITE = Path(__file__).parent / "go"
+TESTS = sorted(name for file in SUITE.glob("*_test.go") for name in re.findall(r"^func (Test\w+)\(", file.read_text(), re.MULTILINE))
 
 
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize("test", ["TestTypedClients", "TestServerSideApplyConfigurations", "TestSharedInformers", "TestLeaderElection",
-                                  "TestConcurrentOptimisticUpdates", "TestDiscoveryAndDynamicClient", "TestOperatorWithManager",
-                                  "TestMetadataClientAndRESTMapper", "TestHelm"])  # fmt: skip
-def test_go(test: str, go_suite: str, kubeconfig: Path) -> None:
+@pytest.mark.timeout(PATIENCE_SECONDS)
+@pytest.mark.parametrize("test", TESTS)
+def test_go(test: str, kubeconfig: Path) -> None:
+    suite = program("clients.test")
+    if suite is None:
+        pytest.skip("NO GO: client-go, controller-runtime, envtest and helm are not run")
     done = subprocess.run(
-        [go_suite, "-test.run", f"^{test}$", "-test.v", "-test.timeout", "120s"],
+        [str(suite), "-test.run", f"^{test}$", "-test.v", "-test.timeout", "120s"],
         env={"KUBECONFIG": str(kubeconfig), "HOME": str(kubeconfig.parent), "PATH": ""},
         capture_output=True,
         text=True,
@@ -28,14 +31,3 @@ def test_go(test: str, go_suite: str, kubeconfig: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"--- PASS: {test}" in done.stdout
-
-
-@pytest.fixture(scope="session")
-def go_suite(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The compiled suite: compiling takes minutes the first time on a machine, seconds after it."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("NO GO: client-go, controller-runtime and helm are not run")
-    program = tmp_path_factory.mktemp("go") / "suite"
-    subprocess.run([go, "test", "-c", "-o", str(program), "."], cwd=SUITE, check=True)
-    return str(program)
