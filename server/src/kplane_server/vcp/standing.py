@@ -138,7 +138,8 @@ def parse_lifetime(text: str) -> int:
     rest = text[days.end() :] if days else text
     seconds = int(days[1]) * DAY if days else 0
     if rest or not days:
-        seconds += durations.parse(rest) // 10**9
+        more = durations.parse(rest)
+        seconds = seconds + more // 10**9 if more >= 0 else 0
     if not 0 < seconds <= MAX_SECONDS:
         raise ValueError(f"{text!r} is not between a second and 100 years")
     return seconds
