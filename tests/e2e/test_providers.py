@@ -99,6 +99,16 @@ class World:
         calls = [json.loads(line) for line in (self.state / "calls").read_text().splitlines()]
         return [call for call in calls if call["program"] == program]
 
+    def own_cluster(self) -> None:
+        """A cluster of the user's own, with a kubeconfig that is not the one in use."""
+        os.environ.update(STANDIN_STATE=str(self.state), STANDIN_PARENT=str(os.getpid()))
+        cluster = {"provider": "own", "name": "it", "api_port": free_port(), "port": self.port}
+        os.environ["PYTHONPATH"] = f"{HERE}:{ROOT}/tests/server"
+        state.start(cluster)
+        own = self.folder / "own.kubeconfig"
+        own.write_text(state.kubeconfig(cluster, "production"))
+        self.variables.update(kplane_management_kubeconfig=str(own), kplane_external_host="127.0.0.1", kplane_external_port=self.port)
+
     def end(self) -> None:
         os.environ[state.STATE] = str(self.state)
         for path in self.state.glob("*.cluster.json"):
@@ -175,3 +185,27 @@ def test_what_fails_is_said(world: World) -> None:
     assert "example/node:1" in world.output
     assert world.play("up", kplane_rotate=["certificates", "service-account-keys", "administrator-token"])
     assert world.play("up") == 0
+
+
+@pytest.mark.parametrize("world", ["kubeconfig"], indirect=True)
+def test_a_cluster_of_the_users_own(world: World) -> None:
+    world.own_cluster()
+    world.play("get_clusters", fails="There is no management plane")
+    assert world.play("up", check=True)
+    assert world.play("up")
+    assert world.play("up") == 0
+    assert world.play("create_cluster", kplane_vcp_name="demo")
+    assert world.play("create_cluster", kplane_vcp_name="demo") == 0
+    # The user has a context for that cluster; only VCPs get one of ours.
+    assert world.contexts == ["work", "kplane-demo"]
+    # What was chosen is remembered: nothing has to be said again.
+    own = {key: world.variables.pop(key) for key in ("kplane_management_kubeconfig", "kplane_provider")}
+    assert world.play("get_clusters") == 0
+    assert re.search(r"demo +starter +yes", world.output), world.output
+    world.variables.update(own)
+    world.play("up", fails="never made anew", kplane_recreate="always")
+    assert world.play("down", kplane_confirm=True)
+    assert world.cluster is not None
+    assert world.cluster["running"]
+    assert world.contexts == ["work"]
+    assert world.play("down", kplane_confirm=True) == 0

@@ -108,7 +108,9 @@ class KubeconfigDriver(Driver):
             found = client.get(CONFIG_MAPS, MANAGEMENT_CONFIG_MAP, self.namespace)
         except NotFound:
             return None
-        return dict(found.get("data") or {})
+        data = dict(found.get("data") or {})
+        # A stack that something else installed has this ConfigMap too, but does not say all of this.
+        return data if data.get("externalEndpoint") else None
 
     def endpoints(self, server: str, vcp: str) -> tuple[str, str]:
         if self._addresses is None:

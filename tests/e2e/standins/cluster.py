@@ -81,40 +81,39 @@ class Cluster:
             root.patch(f"{pods}/{name}/status", {"status": {"phase": "Pending", "containerStatuses": [status]}})
 
     async def serve(self) -> None:
-        """The way in: TLS with the Secret of the stack, then the server behind it."""
-        await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=None)
-        root = self.server.root
+        """Tend the cluster, and let clients in as soon as the stack's API server is there; new certificates count for new connections."""
+        root, shown = self.server.root, b""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         while True:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(self.tend, root)
-            await asyncio.sleep(0.1)
+                pair = await asyncio.to_thread(self._certificate)
+                if pair and pair != shown:
+                    with tempfile.NamedTemporaryFile() as file:
+                        file.write(pair)
+                        file.flush()
+                        context.load_cert_chain(file.name)
+                    if not shown:
+                        await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=context)
+                    shown = pair
+            await asyncio.sleep(0.2)
 
-    def _certificate(self) -> ssl.SSLContext | None:
+    def _certificate(self) -> bytes:
+        """The certificate and key of the stack's API server, once that is there with its way in."""
         answer = self.server.root.get(f"{NAMESPACE}/secrets/kplane-apiserver-tls")
         workload = self.server.root.get("/apis/apps/v1/namespaces/kplane-system/deployments/kplane-apiserver")
         service = self.server.root.get(f"{NAMESPACE}/services/kplane-apiserver-external")
-        if answer.code != 200 or workload.code != 200 or service.code != 200 or not workload.json["status"].get("availableReplicas"):
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with tempfile.NamedTemporaryFile() as file:
-            data = answer.json["data"]
-            file.write(base64.b64decode(data["tls.crt"]) + base64.b64decode(data["tls.key"]))
-            file.flush()
-            context.load_cert_chain(file.name)
-        return context
+        if {answer.code, workload.code, service.code} != {200} or not workload.json.get("status", {}).get("availableReplicas"):
+            return b""
+        data = answer.json["data"]
+        return base64.b64decode(data["tls.crt"]) + base64.b64decode(data["tls.key"])
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        trust = ssl.create_default_context(cafile=str(self.directory / "server" / "pki" / "ca.crt"))
         try:
-            context = await asyncio.to_thread(self._certificate)
-            if context is None:
-                return
-            await writer.start_tls(context)
-            trust = ssl.create_default_context(cafile=str(self.directory / "server" / "pki" / "ca.crt"))
             inner, outer = await asyncio.open_connection("127.0.0.1", self.server.port, ssl=trust, server_hostname="127.0.0.1")
             await asyncio.gather(_pipe(reader, outer), _pipe(inner, writer))
         except (OSError, ssl.SSLError):
-            pass
-        finally:
             writer.close()
 
 
