@@ -12,7 +12,7 @@ description:
   - Says which management plane the options, the kplane configuration file and the host lead to, and how it is.
 extends_documentation_fragment:
   - kplane.core._attributes
-  - kplane.core._attributes.actiongroup_kplane
+  - kplane.core._attributes.actiongroup_kplane_api
   - kplane.core._attributes.info_module
   - kplane.core._plane
   - kplane.core._connection

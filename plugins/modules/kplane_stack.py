@@ -21,7 +21,7 @@ requirements:
   - cryptography >= 42
 extends_documentation_fragment:
   - kplane.core._attributes
-  - kplane.core._attributes.actiongroup_kplane
+  - kplane.core._attributes.actiongroup_kplane_api
   - kplane.core._plane
   - kplane.core._connection
 attributes:
