@@ -31,6 +31,9 @@ def test_no_duration(text: str) -> None:
         durations.parse(text)
 
 
-@pytest.mark.parametrize(("nanoseconds", "text"), [(0, "0s"), (5400 * 10**9, "1h30m0s"), (1500, "1.5µs"), (90 * 10**9, "1m30s"), (7, "7ns")])
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [(0, "0s"), (5400 * 10**9, "1h30m0s"), (1500, "1.5µs"), (90 * 10**9, "1m30s"), (7, "7ns")],
+)
 def test_format(nanoseconds: int, text: str) -> None:
     assert durations.format(nanoseconds) == text
