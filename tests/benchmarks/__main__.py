@@ -17,7 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import collection, fleet, noisy, requests, watches
+from benchmarks import collection, fleet, inventory, noisy, requests, watches
 from benchmarks.report import Figure
 
 FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
@@ -26,6 +26,7 @@ FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "noisy": noisy.measure,
     "fleet": fleet.measure,
     "collection": collection.measure,
+    "inventory": inventory.measure,
 }
 
 
