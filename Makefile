@@ -18,6 +18,8 @@ COLLECTIONS := $(CURDIR)/.build/collections
 COPY        := $(CURDIR)/.build/test/ansible_collections/kplane/core
 STAMPS      := $(CURDIR)/.build/stamps
 KUBECTL     := $(CURDIR)/.cache/bin/kubectl
+KIND        := $(CURDIR)/.cache/bin/kind
+K3D         := $(CURDIR)/.cache/bin/k3d
 # What a release build of kubectl says of itself; it compares that with the server's version.
 KUBECTL_VERSION := $(foreach x,gitVersion=v1.34.2 gitMajor=1 gitMinor=34,-X k8s.io/component-base/version.$(x))
 
@@ -100,7 +102,7 @@ server-test: $(STAMPS)/test $(KUBECTL) ## a real server, kubectl and the Python 
 collection-test: $(STAMPS)/test ## real playbooks and modules, twice, in check mode and with errors
 	tests/support/ansible_test.sh $(COPY)-integration integration --color no
 
-e2e: $(STAMPS)/test $(KUBECTL) ## the README's commands on a stranger's machine
+e2e: $(STAMPS)/test $(KUBECTL) $(KIND) $(K3D) ## the README's commands on a stranger's machine, and every provider
 	PYTHONPATH=tests/server pytest --timeout 900 tests/e2e
 
 # A lane of its own: a machine without a build cache compiles for some ten minutes first. Without Go or Node it says what it skips.
@@ -112,6 +114,11 @@ test-clients: $(STAMPS)/clients $(KUBECTL) ## published clients, unmodified: kub
 $(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/main.go
 	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kubectl && go build -ldflags '$(KUBECTL_VERSION)' -o $@ . ; \
 	else echo 'NO GO: the tests use the kubectl on PATH, or skip what needs one' >&2; fi
+
+# The real kind and k3d, for what needs no daemon.
+$(KIND) $(K3D): $(CURDIR)/.cache/bin/%: tests/tools/%/go.mod tests/tools/%/main.go
+	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/$* && go build -o $@ . ; \
+	else echo 'NO GO: the tests of the real $* are skipped' >&2; fi
 
 bench: $(STAMPS)/test ## the benchmarks, with their conditions
 	PYTHONPATH=tests:tests/server python -m benchmarks

@@ -187,7 +187,8 @@ class Stack:
         inventory = Inventory(references, versions, self.plan.version if complete else self.before.version, complete)
         if inventory == self.before or (not complete and self._covered(references)):
             return
-        self._put(CONFIG_MAPS, STACK_CONFIG_MAP, self.plan.namespace, inventory.body(self.plan.namespace))
+        done = self._put(CONFIG_MAPS, STACK_CONFIG_MAP, self.plan.namespace, inventory.body(self.plan.namespace))
+        self.actions.append(Action(f"v1/ConfigMap/{self.plan.namespace}/{STACK_CONFIG_MAP}", done))
 
     def _covered(self, references: list[Json]) -> bool:
         """Whether the inventory knows all of this already."""
