@@ -16,7 +16,7 @@ from typing import Final
 
 import orjson
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -27,6 +27,9 @@ from kplane_server.model.errors import Json
 MAX_TOKEN_LENGTH: Final = 16 * 1024
 
 _ALGORITHM: Final = "ES256"
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_SIGNATURE: Final = ec.ECDSA(hashes.SHA256())
+_CURVE: Final = ec.SECP256R1()
 _COORDINATE: Final = 32  # bytes of a P-256 coordinate, and of each half of a signature
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of the group of P-256 (FIPS 186-5)
 
@@ -41,8 +44,8 @@ class SigningKey:
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
         self._private = private
         self._public = private.public_key()
-        numbers = self._public.public_numbers()
-        self._coordinates = {"x": _encode(numbers.x.to_bytes(_COORDINATE)), "y": _encode(numbers.y.to_bytes(_COORDINATE))}
+        point = self._public.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)  # 4, x, y
+        self._coordinates = {"x": _encode(point[1 : 1 + _COORDINATE]), "y": _encode(point[1 + _COORDINATE :])}
         thumbprint = orjson.dumps({"crv": "P-256", "kty": "EC", **self._coordinates})  # members in this order, no spaces
         self.key_id: Final = _encode(hashlib.sha256(thumbprint).digest())
         self._header = _encode(orjson.dumps({"alg": _ALGORITHM, "kid": self.key_id}))
@@ -54,7 +57,7 @@ class SigningKey:
         384 bits are reduced, so that the bias is negligible (FIPS 186-5 A.2.1).
         """
         seed = HKDF(algorithm=hashes.SHA256(), length=48, salt=None, info=context).derive(secret)
-        return cls(ec.derive_private_key(int.from_bytes(seed) % (_ORDER - 1) + 1, ec.SECP256R1()))
+        return cls(ec.derive_private_key(int.from_bytes(seed) % (_ORDER - 1) + 1, _CURVE))
 
     def jwk(self) -> dict[str, Json]:
         """The public half as a JSON Web Key."""
@@ -63,7 +66,7 @@ class SigningKey:
     def sign(self, claims: Json) -> str:
         """A token with these claims."""
         message = f"{self._header}.{_encode(orjson.dumps(claims))}"
-        r, s = decode_dss_signature(self._private.sign(message.encode(), ec.ECDSA(hashes.SHA256())))
+        r, s = decode_dss_signature(self._private.sign(message.encode(), _SIGNATURE))
         return f"{message}.{_encode(r.to_bytes(_COORDINATE) + s.to_bytes(_COORDINATE))}"
 
     def verify(self, message: bytes, signature: bytes) -> None:
@@ -72,7 +75,7 @@ class SigningKey:
             raise BadToken("signature has the wrong length")
         r, s = int.from_bytes(signature[:_COORDINATE]), int.from_bytes(signature[_COORDINATE:])
         try:
-            self._public.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+            self._public.verify(encode_dss_signature(r, s), message, _SIGNATURE)
         except InvalidSignature as error:
             raise BadToken("signature does not verify") from error
 
@@ -109,7 +112,7 @@ class Jws:
 
 
 def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _decode(text: str) -> bytes:

@@ -11,7 +11,6 @@ Source: https://kubernetes.io/docs/tasks/configure-pod-container/configure-servi
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -21,6 +20,7 @@ from kplane_server.access.claims import Claims, Reference
 from kplane_server.access.jws import BadToken, Jws, SigningKey
 from kplane_server.model import timestamps
 from kplane_server.model.errors import Json
+from kplane_server.model.uids import random_uid
 from kplane_server.storage.api import VcpRecord
 
 #: A shorter life cannot be asked for (upstream's bound).
@@ -93,7 +93,7 @@ class TokenIssuer:
             tuple(audiences) or self.audiences[:1],
             issued_at=now,
             expires_at=now + expiration_seconds,
-            token_id=str(uuid.uuid4()),
+            token_id=random_uid(),
             pod=pod,
             secret=bound.get("Secret"),
             node=bound_object.node if bound_object is not None and pod is not None else bound.get("Node"),

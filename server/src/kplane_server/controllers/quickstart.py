@@ -21,6 +21,7 @@ from kplane_server.controllers import credentials, documents
 from kplane_server.controllers.provisioning import SERVICE_ACCOUNTS, Draft, Provisioner, planned_record, ready_event, ready_status
 from kplane_server.controllers.resolution import Terms
 from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId
+from kplane_server.model.uids import random_uid
 from kplane_server.storage import api as storage
 from kplane_server.storage.api import ABSENT, Mutation, Stored, VcpRecord
 from kplane_server.vcp import contract
@@ -47,31 +48,32 @@ _UNCOMMON: Final = frozenset(
 #: Texts that stand for those that differ. They are legal nowhere, so nothing else can be taken for one.
 _NAME, _OWNER, _NOW, _UID, _NONCE = ("@name@", "@owner@", "@now@", "@uid@", "@nonce@")
 _SECRET: Final = credentials.SecretContent("@kubeconfig@", "@external@", "@expires@", "@source@")
-_MARKS: Final = re.compile(rb"(@(?:name|owner|now|uid|nonce|kubeconfig|external|expires|source)@)")
+_SECRET_FIELDS: Final = (b"kubeconfig", b"external", b"expires", b"source")
+_MARKS: Final = re.compile(rb"@(name|owner|now|uid|nonce|kubeconfig|external|expires|source)@")
+
+
+def _format(text: bytes) -> bytes:
+    """A text with marks as the format that fills them in from a mapping."""
+    return _MARKS.sub(rb"%(\1)b", text.replace(b"%", b"%%"))
 
 
 class _Template:
-    """An object to create, in pieces."""
+    """An object to create, as a format."""
 
-    __slots__ = ("_marks", "_name", "_namespace", "_owned", "_pieces", "_resource", "head")
+    __slots__ = ("_name", "_namespace", "_owned", "_resource", "_tail", "head")
 
     def __init__(self, mutation: Mutation, name: str) -> None:
-        tail = mutation.draft.tail.replace(mutation.uid.encode(), _UID.encode())
         self.head = mutation.draft.head
-        self._pieces = _MARKS.split(tail)  # text and marks in turn
-        self._marks = range(1, len(self._pieces), 2)
+        self._tail = _format(mutation.draft.tail.replace(mutation.uid.encode(), _UID.encode()))
         self._resource: ResourceId = mutation.key.resource
         self._namespace, self._name = mutation.key.namespace, name
         self._owned = bool(mutation.owners)
 
     def mutation(self, texts: dict[bytes, bytes], name: str, owner: str) -> Mutation:
-        uid = documents.new_uid()
-        texts[b"@uid@"] = uid.encode()
-        pieces = self._pieces.copy()
-        for mark in self._marks:
-            pieces[mark] = texts[pieces[mark]]
+        uid = random_uid()
+        texts[b"uid"] = uid.encode()
         key = ObjectKey(ROOT_VCP_ID, self._resource, self._namespace.replace(_NAME, name), self._name.replace(_NAME, name))
-        return Mutation(key, storage.Draft(self.head, b"".join(pieces)), ABSENT, uid=uid, owners=(owner,) if self._owned else ())
+        return Mutation(key, storage.Draft(self.head, self._tail % texts), ABSENT, uid=uid, owners=(owner,) if self._owned else ())
 
 
 class _Nothing:
@@ -100,7 +102,7 @@ class QuickStart:
         self._event = _Template(Mutation(event.key, marked, ABSENT, uid=event.uid), f"{_NAME}.{_NONCE}")
         secret = documents.creation(credentials.secret_key(_NAME), _SECRET.document(_NAME), _NOW)
         self._secret = _Template(secret, contract.kubeconfig_secret(_NAME))
-        self._status: list[bytes] = _MARKS.split(b',"status":' + orjson.dumps(ready_status(sample, endpoints, _NOW)))
+        self._status = _format(b',"status":' + orjson.dumps(ready_status(sample, endpoints, _NOW)))
 
     def applies(self, document: Document, terms: Terms) -> bool:
         """Whether a ControlPlane is of the common sort: just made, with the default endpoint, path and role."""
@@ -120,14 +122,13 @@ class QuickStart:
     def mutations(self, change: Mutation, document: Document, record: VcpRecord, now: str) -> list[Mutation]:
         """Everything to commit with the record of the new control plane. ``change`` stores the ControlPlane as it is; first is ours."""
         name, owner = record.name, document["metadata"]["uid"]
-        texts = {b"@name@": name.encode(), b"@owner@": owner.encode(), b"@now@": now.encode()}
-        status = b"".join([texts.get(piece, piece) for piece in self._status])
-        whole = storage.Draft(change.draft.head, b"%b%b}" % (change.draft.tail[:-1], status))
+        texts = {b"name": name.encode(), b"owner": owner.encode(), b"now": now.encode()}
+        whole = storage.Draft(change.draft.head, b"%b%b}" % (change.draft.tail[:-1], self._status % texts))
         made = [Mutation(change.key, whole, change.expected, uid=owner)]
         made.extend(template.mutation(texts, name, owner) for template in self._objects)
         made.append(self._make_secret(texts, record, owner))
         nonce = secrets.token_hex(8)
-        texts[b"@nonce@"] = nonce.encode()
+        texts[b"nonce"] = nonce.encode()
         event = self._event.mutation(texts, name, owner)
         made.append(Mutation(event.key._replace(name=f"{name}.{nonce}"), event.draft, ABSENT, uid=event.uid))
         return made
@@ -136,5 +137,5 @@ class QuickStart:
         account = object_uid(record, SERVICE_ACCOUNTS, contract.SYSTEM_NAMESPACE, contract.ADMIN_ACCOUNT)
         url = self._plane.url_of(record.name)
         content = credentials.secret_content(self._plane, record.name, record, account, url, url, self._clock())
-        own = {mark.encode(): text.encode() for mark, text in zip(_SECRET, content, strict=True)}
+        own = {field: text.encode() for field, text in zip(_SECRET_FIELDS, content, strict=True)}
         return self._secret.mutation({**texts, **own}, record.name, owner)

@@ -13,6 +13,7 @@ import asyncio
 import gzip
 import logging
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Final
@@ -22,6 +23,7 @@ from kplane_server.access.impersonation import PREFIX as IMPERSONATION_PREFIX
 from kplane_server.access.impersonation import impersonate
 from kplane_server.http.audit import Auditor, Trail
 from kplane_server.http.call import Answer, Call
+from kplane_server.http.deadline import Deadline
 from kplane_server.http.fairness import is_exempt
 from kplane_server.http.inflight import InFlight
 from kplane_server.http.metrics import Metrics
@@ -47,6 +49,7 @@ _NO_STORE: Final = ("cache-control", "no-cache, private")
 _UNRESOLVED: Final = ApiRequest("", "invalid")
 _READS: Final = frozenset({"GET", "HEAD"})
 _COMPRESSION_LEVEL: Final = 1
+_impersonates: Final = re.compile(re.escape(IMPERSONATION_PREFIX)).match
 _TOO_SLOW: Final = "the server was unable to return a response in the time allotted, but may still be processing the request"
 
 
@@ -70,7 +73,8 @@ class Pipeline:
         self.in_flight = InFlight(limits.max_in_flight, limits.max_in_flight_per_vcp, "requests")
         self._turns = Turns()
         self._auditor = auditor
-        self._audit_prefix = os.urandom(10).hex()
+        self._deadline = Deadline(limits.request_timeout)
+        self._audit_prefix = _audit_prefix(os.urandom(10).hex())
         self._audit_count = 0
 
     async def handle(self, incoming: Incoming) -> Answer:
@@ -137,7 +141,7 @@ class Pipeline:
             raise
         if trail is not None:
             incoming = trail.begin(request, user)
-        if any(name.startswith(IMPERSONATION_PREFIX) for name in incoming.header_names()):
+        if any(map(_impersonates, incoming.header_names())):
             user = impersonate(user, incoming.headers(), plane.authorizer)
             if trail is not None:
                 trail.impersonated(user)
@@ -177,8 +181,7 @@ class Pipeline:
                 answer.close()
             raise
         try:
-            async with asyncio.timeout(self._limits.request_timeout):
-                return await answer
+            return await self._deadline.run(answer)
         except TimeoutError as error:
             raise Timeout(_TOO_SLOW) from error
         finally:
@@ -195,8 +198,12 @@ class Pipeline:
 
     def _audit_id(self) -> str:
         """A UUID (version 4 in form): random for this process, counted for the request."""
-        prefix = self._audit_prefix
-        return f"{prefix[:8]}-{prefix[8:12]}-4{prefix[12:15]}-a{prefix[15:18]}-{self._audit_count & 0xFFFFFFFFFFFF:012x}"
+        return f"{self._audit_prefix}{self._audit_count & 0xFFFFFFFFFFFF:012x}"
+
+
+def _audit_prefix(digits: str) -> str:
+    """All but the last group of a version 4 UUID."""
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-a{digits[15:18]}-"
 
 
 def _attributes(request: ApiRequest) -> Attributes:

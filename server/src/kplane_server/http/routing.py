@@ -11,8 +11,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris and u
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kplane_server.http.request import parse_flag
 from kplane_server.model.errors import ApiError, BadRequest, MethodNotAllowed, NotFound
@@ -34,8 +33,7 @@ _UNCLEAN = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 _NAME_SELECTOR = re.compile(r"metadata\.name==?([^,=!]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
+class ApiRequest(NamedTuple):
     """What is asked of one control plane.
 
     For a non-resource path ``resource`` is empty and ``verb`` is the method in lower case. ``namespace`` of a Namespace object is its own

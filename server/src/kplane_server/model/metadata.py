@@ -220,20 +220,18 @@ def metadata_causes(metadata: Mapping[str, Json], *, namespaced: bool, rule: Nam
     name, prefix = metadata.get("name") or "", metadata.get("generateName") or ""
     namespace = metadata.get("namespace") or ""
     if prefix:
-        causes.extend(field_invalid(f"{field}.generateName", prefix, problem) for problem in rule(prefix, True))
+        causes += [field_invalid(f"{field}.generateName", prefix, problem) for problem in rule(prefix, True)]
     if not name:
         causes.append(field_required(f"{field}.name", "name or generateName is required"))
     else:
-        causes.extend(field_invalid(f"{field}.name", name, problem) for problem in rule(name, False))
+        causes += [field_invalid(f"{field}.name", name, problem) for problem in rule(name, False)]
     if namespaced and not namespace:
         causes.append(field_required(f"{field}.namespace"))
     elif namespaced:
-        causes.extend(field_invalid(f"{field}.namespace", namespace, problem) for problem in label_name(namespace))
+        causes += [field_invalid(f"{field}.namespace", namespace, problem) for problem in label_name(namespace)]
     elif namespace:
         causes.append(field_forbidden(f"{field}.namespace", "not allowed on this type"))
-    causes.extend(_common_causes(metadata, field))
-    causes.extend(finalizer_causes(metadata.get("finalizers") or (), f"{field}.finalizers"))
-    return causes
+    return causes + _common_causes(metadata, field)
 
 
 #: What never changes after an object was created.
@@ -252,18 +250,7 @@ def metadata_update_causes(new: Mapping[str, Json], old: Mapping[str, Json], fie
     for key in _IMMUTABLE:
         if new.get(key) != old.get(key):
             causes.append(field_invalid(f"{field}.{key}", new.get(key), "field is immutable"))
-    causes.extend(_common_causes(new, field))
-    causes.extend(finalizer_causes(new.get("finalizers") or (), f"{field}.finalizers"))
-    return causes
-
-
-def _common_causes(metadata: Mapping[str, Json], field: str) -> list[Cause]:
-    """The rules that hold for a create and an update alike."""
-    causes = label_causes(metadata.get("labels"), f"{field}.labels")
-    causes.extend(annotation_causes(metadata.get("annotations"), f"{field}.annotations"))
-    causes.extend(owner_reference_causes(metadata.get("ownerReferences"), f"{field}.ownerReferences"))
-    causes.extend(managed_fields_causes(metadata.get("managedFields"), f"{field}.managedFields"))
-    return causes
+    return causes + _common_causes(new, field)
 
 
 def field_manager_problems(manager: str) -> list[str]:
@@ -288,4 +275,23 @@ def managed_fields_causes(entries: Json, field: str) -> list[Cause]:
         causes.extend(field_invalid(f"{at}.manager", entry.get("manager"), p) for p in field_manager_problems(entry.get("manager") or ""))
         if len(entry.get("subresource") or "") > 256:
             causes.append(Cause("FieldValueTooLong", "Too long: may not be more than 256 bytes", f"{at}.subresource"))
+    return causes
+
+
+#: What judges the parts of metadata that most objects do not have, in the order of their causes.
+_PARTS: Final[tuple[tuple[str, Callable[[Json, str], list[Cause]]], ...]] = (
+    ("labels", label_causes),
+    ("annotations", annotation_causes),
+    ("ownerReferences", owner_reference_causes),
+    ("managedFields", managed_fields_causes),
+    ("finalizers", finalizer_causes),
+)
+
+
+def _common_causes(metadata: Mapping[str, Json], field: str) -> list[Cause]:
+    """The rules that hold for a create and an update alike."""
+    causes: list[Cause] = []
+    for name, causes_of in _PARTS:
+        if part := metadata.get(name):
+            causes += causes_of(part, f"{field}.{name}")
     return causes

@@ -22,11 +22,12 @@ from kplane_server.model.errors import (
 )
 from kplane_server.model.keys import ObjectKey, ResourceId
 from kplane_server.model.metadata import metadata_causes
+from kplane_server.model.uids import random_uid
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.documents import accept, check_types, complete, own_created, shape_causes
-from kplane_server.registry.generic import Registry, check_namespace, check_type, dedup_owner_references, generate_name, new_uid, reject
+from kplane_server.registry.generic import Registry, check_namespace, check_type, dedup_owner_references, generate_name, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
@@ -109,7 +110,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
     causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
     for field in _SERVER_FIELDS:
         metadata.pop(field, None)
-    metadata["uid"] = new_uid()
+    metadata["uid"] = random_uid()
     metadata["creationTimestamp"] = registry.now()
     strategy.prepare_for_create(obj, sctx)
     reject(info, name, causes + (shape_causes(info, obj) or strategy.validate_create(obj, sctx)))

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -27,6 +26,7 @@ from kplane_server.model.errors import (
 )
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope
 from kplane_server.model.resources import GroupVersion
+from kplane_server.model.uids import random_uid
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Admission, Attributes, Operation, Reservation
 from kplane_server.registry.conversion_webhook import Converter
@@ -255,7 +255,7 @@ class Registry:
             metadata = document["metadata"] = {
                 "name": companion.name,
                 **({"namespace": companion.namespace} if companion.namespace else {}),
-                "uid": new_uid(),
+                "uid": random_uid(),
                 "creationTimestamp": self.now(),
                 **{k: v for k, v in (document.get("metadata") or {}).items() if k not in ("name", "namespace", "uid", "creationTimestamp")},
             }
@@ -319,12 +319,6 @@ class Registry:
     async def answer(self, info: ResourceInfo, mutation: Mutation, revision: int) -> Stored:
         """What the client sees of a mutation that was committed."""
         return await self.see(info, Stored(mutation.key, revision, mutation.draft.at(revision)))
-
-
-def new_uid() -> str:
-    """A random (version 4) UUID."""
-    digits = os.urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
 
 
 def generate_name(prefix: str) -> str:

@@ -239,7 +239,8 @@ def parse_delete_options(query: Query, body: Json | None = None) -> tuple[Delete
 def manager_from_user_agent(user_agent: str) -> str:
     """The default field manager: the user agent up to its first slash, printable characters only."""
     head = user_agent.split("/", 1)[0]
-    return "".join(c for c in head if c.isprintable())[:FIELD_MANAGER_MAX_LENGTH] or "unknown"
+    clean = head if head.isprintable() else "".join(c for c in head if c.isprintable())
+    return clean[:FIELD_MANAGER_MAX_LENGTH] or "unknown"
 
 
 def parse_revision(text: str) -> int | None:

@@ -40,7 +40,7 @@ def decode_json(body: bytes, *, duplicates: bool = False, max_depth: int = MAX_D
     if body.count(b"{") + body.count(b"[") > max_depth:
         _check_depth(document, max_depth)
     # Every field has a quote and a colon after it in the text, so equal counts prove that no field came twice.
-    if duplicates and sum(1 for _ in _QUOTE_COLON.finditer(body)) != _count_fields(document):
+    if duplicates and len(_QUOTE_COLON.findall(body)) != _count_fields(document):
         return document, _duplicate_fields(body)
     return document, []
 
@@ -63,13 +63,13 @@ def _children(node: Json) -> Iterable[Json]:
 def _count_fields(document: Json) -> int:
     count = 0
     pending: list[Json] = [document]
-    while pending:
-        node = pending.pop()
+    for node in pending:  # it grows meanwhile
         if isinstance(node, dict):
             count += len(node)
-            pending.extend(node.values())
-        elif isinstance(node, list):
-            pending.extend(node)
+            node = node.values()
+        elif not isinstance(node, list):
+            continue
+        pending += [child for child in node if child.__class__ is dict or child.__class__ is list]
     return count
 
 

@@ -16,13 +16,15 @@ import orjson
 
 from kplane_server.model.errors import Cause, Json
 from kplane_server.schema.formats import has_format
-from kplane_server.schema.limits import Limits, compile_pattern
+from kplane_server.schema.limits import Limits, matches
 from kplane_server.schema.patch.json_patch import equal
 from kplane_server.schema.structural import Schema
 
 #: Validation stops after this many errors: the rest would help nobody.
 MAX_CAUSES: Final = 100
 _ABSENT: Final[Any] = object()
+#: Classes of values that are right by their type alone, where a schema has no limits: most fields, so they are passed over.
+_PLAIN: Final[dict[type, str]] = {str: "string", bool: "boolean"}
 
 
 class _TooMany(Exception):
@@ -123,7 +125,7 @@ def _check_integer(value: Json, schema: Schema, path: str, report: _Report) -> b
 
 
 def _check_limits(value: Json, limits: Limits, path: str, report: _Report) -> None:
-    if limits.enum is not None and not any(equal(value, allowed) for allowed in limits.enum):
+    if limits.enum is not None and not any([equal(value, allowed) for allowed in limits.enum]):
         choices = ", ".join(show(choice if isinstance(choice, str) else show(choice)) for choice in limits.enum)
         report.add("FieldValueNotSupported", path, f"Unsupported value: {show(value)}: supported values: {choices}")
     if isinstance(value, str):
@@ -144,7 +146,7 @@ def _check_string(value: str, limits: Limits, path: str, report: _Report) -> Non
         report.add("FieldValueTooLong", path, f"Too long: may not be more than {limits.max_length} {unit}")
     if limits.min_length is not None and len(value) < limits.min_length:
         report.invalid(path, value, f"should be at least {limits.min_length} chars long")
-    if limits.pattern is not None and compile_pattern(limits.pattern).search(value) is None:
+    if limits.pattern is not None and not matches(limits.pattern, value):
         report.invalid(path, value, f"should match '{limits.pattern}'")
     if limits.format and not has_format(value, limits.format):
         report.type_invalid(path, value, limits.format)
@@ -226,7 +228,7 @@ def _validate_object(value: dict[str, Json], schema: Schema, path: str, old: Jso
     properties, additional = schema.properties, schema.additional
     for name, child_value in value.items():
         child = properties.get(name, additional)
-        if child is not None:
+        if child is not None and (child.limits is not None or child.type != _PLAIN.get(child_value.__class__)):
             was = before.get(name, _ABSENT) if before is not None else _ABSENT
             _validate(child_value, child, f"{path}.{name}" if path else name, was, report)
     for name in schema.required:

@@ -22,6 +22,7 @@ import yaml
 
 from kplane_server.model.keys import ROOT_VCP_ID, ResourceId
 from kplane_server.model.timestamps import from_epoch
+from kplane_server.model.uids import derived_uid
 from kplane_server.registry.codec import encode
 from kplane_server.storage.api import VcpRecord
 from kplane_server.vcp.plane import ManagementPlane
@@ -56,7 +57,7 @@ RESOURCES: Final[Mapping[str, ResourceId]] = {
 }
 
 #: The name space of uids that derive from a record.
-_UID_SPACE: Final = uuid.UUID("7f3c1a52-4c0e-5b6e-9d55-0d6b7c6f4b21")
+_UID_SPACE: Final = uuid.UUID("7f3c1a52-4c0e-5b6e-9d55-0d6b7c6f4b21").bytes
 
 #: The gaps that a record fills, as they stand in a template.
 _GAP: Final = re.compile(rb"@(uid|created|date|name)@")
@@ -81,7 +82,7 @@ class _Tables(NamedTuple):
 
 def object_uid(record: VcpRecord, resource: ResourceId, namespace: str, name: str) -> str:
     """The uid of a layer object: the same for one incarnation of a VCP, and for no other."""
-    return str(uuid.uuid5(_UID_SPACE, f"{record.uid}/{resource}/{namespace}/{name}"))
+    return derived_uid(_UID_SPACE, f"{record.uid}/{resource}/{namespace}/{name}")
 
 
 class BootstrapLayer:

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
 from support.world import KPLANE, World
 
-from kplane_server.controllers import documents
 from kplane_server.controllers.quickstart import MAX_NAME_LENGTH, QuickStart
 from kplane_server.controllers.resolution import terms
 
@@ -97,9 +95,3 @@ async def test_a_long_name_has_a_namespace_all_the_same() -> None:
     assert made["status"]["kubeconfigSecretRef"]["namespace"].startswith("kplane-cp-xxx")
     assert world.read("Secret", f"controlplane-{name}-kubeconfig", made["status"]["kubeconfigSecretRef"]["namespace"])
     await world.stop()
-
-
-def test_uids_are_of_version_4_and_differ() -> None:
-    uids = {documents.new_uid() for _ in range(1000)}
-    assert len(uids) == 1000
-    assert all(uuid.UUID(uid).version == 4 and str(uuid.UUID(uid)) == uid and uuid.UUID(uid).variant == uuid.RFC_4122 for uid in uids)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from kplane_server.model.errors import Cause, Json
 from kplane_server.model.identity import CONTROLLER_USER, UserInfo
@@ -66,8 +66,7 @@ class NoLookup:
         return 0
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyContext:
+class StrategyContext(NamedTuple):
     """One write. ``subresource`` is ``""`` for the object itself; ``now`` is RFC 3339 in seconds."""
 
     info: ResourceInfo
@@ -76,7 +75,7 @@ class StrategyContext:
     subresource: str = ""
     now: str = "1970-01-01T00:00:00Z"
     dry_run: bool = False
-    lookup: Lookup = field(default_factory=NoLookup)
+    lookup: Lookup = NoLookup()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,16 +35,19 @@ def _decoded(text: Json) -> bytes:
 
 def _keys(table: Object, path: str) -> Iterator[Cause]:
     for key in table:
-        yield from (field_invalid(f"{path}[{key}]", key, problem) for problem in config_key(key))
+        for problem in config_key(key):
+            yield field_invalid(f"{path}[{key}]", key, problem)
 
 
 def config_map(obj: Object, path: str) -> Iterator[Cause]:
     data, binary = section(obj, "data"), section(obj, "binaryData")
     yield from _keys(data, "data")
-    yield from _keys(binary, "binaryData")
-    for key in data.keys() & binary.keys():
-        yield field_invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
-    size = sum(len(str(value).encode()) for value in data.values()) + sum(len(_decoded(value)) for value in binary.values())
+    size = sum([len(str(value).encode()) for value in data.values()])
+    if binary:
+        yield from _keys(binary, "binaryData")
+        for key in data.keys() & binary.keys():
+            yield field_invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
+        size += sum([len(_decoded(value)) for value in binary.values()])
     if size > MAX_DATA_BYTES:
         yield too_long("", MAX_DATA_BYTES)
 

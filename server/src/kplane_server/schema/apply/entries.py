@@ -83,7 +83,7 @@ def read_entries(entries: Json, *, trusted: bool) -> Managers:
 
 def write_entries(managers: Managers) -> list[Json]:
     """``metadata.managedFields``, in its canonical order."""
-    ordered = sorted(managers.items(), key=_entry_order)
+    ordered = sorted(managers.items(), key=_entry_order) if len(managers) > 1 else managers.items()
     return [entry.source if entry.source is not None else _entry_document(manager, entry) for manager, entry in ordered]
 
 
@@ -105,6 +105,8 @@ def _entry_document(manager: Manager, entry: Entry) -> dict[str, Json]:
 
 def cap_updates(managers: Managers) -> Managers:
     """Merge the oldest ordinary writers until there are no more than ``MAX_UPDATE_MANAGERS``."""
+    if len(managers) <= MAX_UPDATE_MANAGERS:
+        return managers
     updaters = [manager for manager in managers if manager.operation == UPDATE]
     excess = len(updaters) - MAX_UPDATE_MANAGERS
     if excess <= 0:

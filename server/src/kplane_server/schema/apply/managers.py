@@ -143,13 +143,14 @@ def _update_managers(
 ) -> Managers:
     """The managers after a write by ``actor``; the very same mapping if nothing changed."""
     before = _owned_part(live) if live is not None else {key: new[key] for key in ("apiVersion", "kind") if key in new}
-    managers = _reconciled(managers, atom)
+    if managers:
+        managers = _reconciled(managers, atom)
     comparison = compare(before, _owned_part(new), atom)
     if not comparison:
         return managers
     comparison = _without(comparison, ignored)
     taken = fieldset.union(comparison.modified, comparison.added)
-    changed = _without_fields(managers, fieldset.union(taken, comparison.removed))
+    changed = _without_fields(managers, fieldset.union(taken, comparison.removed)) if managers else {}
     own = fieldset.difference(taken, _UNOWNED)
     if own:
         previous, stored = changed.get(actor), managers.get(actor)

@@ -559,4 +559,4 @@ def _one_for_each_key(mutations: Sequence[Mutation]) -> None:
 
 
 def _weight(mutations: Sequence[Mutation]) -> int:
-    return sum(_MUTATION_OVERHEAD + len(m.draft.head) + len(m.draft.tail) for m in mutations)
+    return sum([_MUTATION_OVERHEAD + len(m.draft.head) + len(m.draft.tail) for m in mutations])
