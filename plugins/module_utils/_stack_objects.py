@@ -111,7 +111,7 @@ def parse(manifests: t.Iterable[t.Any]) -> list[Object]:
             if obj.key in found:
                 raise KplaneError(f"{source} has {obj.key} again")
             found[obj.key] = obj
-    return sorted(found.values(), key=lambda obj: phase(obj))
+    return sorted(found.values(), key=phase)
 
 
 def _object(document: t.Any, source: str) -> Object:

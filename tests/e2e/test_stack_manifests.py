@@ -256,7 +256,7 @@ def test_the_role_has_the_definitions_of_the_server() -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROLE / "files" / "crds.yaml").read_text() == module.rendered()
+    assert (ROLE / "files" / "crds.manifest").read_text() == module.rendered()
 
 
 def test_every_variable_is_documented() -> None:

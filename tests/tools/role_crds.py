@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "server/src/kplane_server/vcp/data/crds.yaml"
-TARGET = ROOT / "roles/management_plane/files/crds.yaml"
+TARGET = ROOT / "roles/management_plane/files/crds.manifest"
 NOTE = "# The four kplane kinds, as kplane-server has them; made by tests/tools/role_crds.py, and held equal by a test.\n"
 
 

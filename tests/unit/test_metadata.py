@@ -47,7 +47,7 @@ def test_a_module_says_which_groups_it_is_in(module):
 def test_the_server_that_is_installed_belongs_to_this_release():
     from ansible_collections.kplane.core.plugins.module_utils._contract import SERVER_REQUIREMENT
 
-    assert SERVER_REQUIREMENT == "kplane-server==" + read_yaml("galaxy.yml")["version"]
+    assert "kplane-server==" + read_yaml("galaxy.yml")["version"] == SERVER_REQUIREMENT
 
 
 ROLES = sorted(os.listdir(os.path.join(ROOT, "roles")))

@@ -43,7 +43,7 @@ def check_config(config: t.Any) -> Document:
             "not 'Simple' and one of k3d's (for example 'k3d.io/v1alpha5')"
         )
     for entry in config.get("ports") or []:
-        if str((entry or {}).get("port") or "").split("/")[0].split(":")[-1] == str(NODE_PORT):
+        if str((entry or {}).get("port") or "").partition("/")[0].rpartition(":")[2] == str(NODE_PORT):
             raise ProviderError(f"provider_config maps the node port {NODE_PORT} itself; leave that to kplane.core and set the option port")
     return config
 
@@ -96,7 +96,7 @@ class K3sDriver(ContainerDriver):
             arguments += ["--runtime-label", f"{CONFIG_LABEL}={digest(declared)}@server:0"]
             if not declared:
                 # Nothing of the stack needs an ingress controller.
-                arguments += ["--k3s-arg", "--disable=traefik@server:*"]
+                arguments += ["--k3s-arg=--disable=traefik@server:*"]
             if options.node_image:
                 arguments += ["--image", options.node_image]
             if declared:

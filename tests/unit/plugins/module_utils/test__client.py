@@ -98,7 +98,7 @@ def test_a_status_becomes_a_typed_error(serve, code, reason, kind):
     _unused_api, client = serve((code, status(code, reason, "no such luck")))
     with pytest.raises(kind, match="no such luck") as caught:
         client.get(CONTROL_PLANES, "demo")
-    assert type(caught.value) is kind
+    assert caught.value.__class__ is kind
     assert (caught.value.code, caught.value.reason) == (code, reason)
     assert "/controlplanes/demo" in caught.value.details["request"]
 
@@ -132,7 +132,7 @@ def test_a_server_that_stays_busy_is_given_up_on(serve):
 
 def test_connections_are_kept_and_shared(serve):
     api, client = serve((200, {}))
-    for _ in range(10):
+    for _again in range(10):
         client.get(CONTROL_PLANES, "demo")
     assert api.connections == 1
     run_all(lambda name: client.get(CONTROL_PLANES, name), [str(number) for number in range(40)], 4)
