@@ -134,7 +134,9 @@ func TestRetryWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	const number = 15
+	written := make(chan struct{}) // an event may be here before the answer to the write is
 	go func() {
+		defer close(written)
 		for index := range number {
 			object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("retried-%d", index), Labels: map[string]string{"suite": "retried"}}}
 			if _, err := api.Create(ctx, object, metav1.CreateOptions{}); err != nil {
@@ -154,6 +156,7 @@ func TestRetryWatcher(t *testing.T) {
 			t.Fatalf("event %d did not come", index)
 		}
 	}
+	<-written
 	watcher.Stop()
 	<-watcher.Done()
 	if rounds < 2 {
