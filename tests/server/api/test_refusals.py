@@ -130,15 +130,17 @@ def test_queries_are_bounded_and_checked(root: Client) -> None:
 
 def test_one_control_plane_leaves_room_for_others(make_server: Any) -> None:
     server: Server = make_server("data", "--limit=max_in_flight_per_vcp=1").start()
-    root = server.root
-    holding = root.connect()
-    holding.putrequest("POST", MAPS)
-    for name, value in (("Authorization", f"Bearer {root.token}"), ("Content-Type", "application/json"), ("Content-Length", "100")):
+    vcp, root = server.create_vcp("busy"), server.root
+    holding = vcp.connect()
+    holding.putrequest("POST", f"/clusters/busy/control-plane{MAPS}")
+    for name, value in (("Authorization", f"Bearer {vcp.token}"), ("Content-Type", "application/json"), ("Content-Length", "100")):
         holding.putheader(name, value)
     holding.endheaders(b'{"metadata":')  # and never the rest: this request is under way
-    refused = root.post(MAPS, config_map("second"))
+    refused = vcp.post(MAPS, config_map("second"))
     assert refused.fails(429, "TooManyRequests")["details"]["retryAfterSeconds"] == 1
-    assert root.get(MAPS).code == 200, "reads are answered at once"
+    assert vcp.get(MAPS).code == 200, "reads are answered at once"
+    assert server.create_vcp("other").post(MAPS, config_map("first")).code == 201
+    assert root.post(MAPS, config_map("first")).code == 201
     holding.close()
 
 

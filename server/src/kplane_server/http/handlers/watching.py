@@ -9,7 +9,6 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from kplane_server.http.call import Answer, ResourceCall
-from kplane_server.http.fairness import is_exempt
 from kplane_server.http.inflight import InFlight
 from kplane_server.http.negotiation import WATCH_VIEWS, Encoding, View
 from kplane_server.http.response import StreamResponse
@@ -44,7 +43,7 @@ class Watching:
     def _begin(self, call: ResourceCall, options: WatchOptions) -> Answer:
         view = _view(call)
         plane = call.plane.record.id
-        self._open.enter(plane, exempt=is_exempt(call))
+        self._open.enter(plane)
         try:
             source = call.plane.api.watch(call.info, call.namespace or None, options)
         except BaseException:
