@@ -65,7 +65,7 @@ def _wanted(headers: list[tuple[str, str]]) -> tuple[str, str, list[str], dict[s
             groups.append(value)
         elif header.startswith(_EXTRA) and len(header) > len(_EXTRA):
             # Keys are percent-encoded, because a header's name may hold few characters and loses its case.
-            extra.setdefault(unquote(header[len(_EXTRA):]).lower(), []).append(value)
+            extra.setdefault(unquote(header[len(_EXTRA) :]).lower(), []).append(value)
         else:
             raise BadRequest(f"unknown impersonation header {header!r}")
     if not name:
@@ -105,7 +105,7 @@ def service_account(name: str) -> tuple[str, str] | None:
     """Namespace and name, if a user name is that of a service account."""
     if not name.startswith(_SERVICE_ACCOUNT):
         return None
-    namespace, _, account = name[len(_SERVICE_ACCOUNT):].partition(":")
+    namespace, _, account = name[len(_SERVICE_ACCOUNT) :].partition(":")
     if not namespace or not account or ":" in account:
         return None
     return namespace, account

@@ -67,7 +67,7 @@ class Grant(NamedTuple):
     """One subject of one binding, as ``shown`` in reasons."""
 
     position: int  # of the binding in its list, by name
-    number: int    # of the subject in the binding
+    number: int  # of the subject in the binding
     binding: str
     role: RoleRef
     kind: str

@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The data directory: one server's whole state, its owner's alone.
 
-    kplane-server.json   the marker: that this is such a directory, and of which format
-    lock                 held by the server that serves it (see ``lock``)
-    server.json          what the running server says of itself: url, port, version
-    master.key           the secret that all token-signing keys derive from
-    pki/                 the CA and the serving certificate
-    admin.kubeconfig     the administrator's credential for the root control plane
-    base-urls.json       the addresses that it has been served at: tokens name the one of their time
-    server.log           the log of a server that was started in the background
-    (the store's files beside them)
+kplane-server.json   the marker: that this is such a directory, and of which format
+lock                 held by the server that serves it (see ``lock``)
+server.json          what the running server says of itself: url, port, version
+master.key           the secret that all token-signing keys derive from
+pki/                 the CA and the serving certificate
+admin.kubeconfig     the administrator's credential for the root control plane
+base-urls.json       the addresses that it has been served at: tokens name the one of their time
+server.log           the log of a server that was started in the background
+(the store's files beside them)
 """
 
 from __future__ import annotations

@@ -227,5 +227,3 @@ def _stored_versions_causes(new: Document, spec: Json) -> Iterator[Cause]:
             yield field_invalid(f"status.storedVersions[{index}]", name, "must appear in spec.versions")
     if stored and storage is not None and storage not in stored:
         yield field_invalid("status.storedVersions", stored, f"must have the storage version {storage}")
-
-

@@ -80,9 +80,7 @@ def _check_fields(info: ResourceInfo, selector: FieldSelector) -> None:
         if requirement.field in known or (requirement.field == "metadata.namespace" and info.namespaced):
             continue
         if set(known) <= set(_KEY_FIELDS):
-            raise BadRequest(
-                f'"{requirement.field[:256]}" is not a known field selector: only "metadata.name", "metadata.namespace"'
-            )
+            raise BadRequest(f'"{requirement.field[:256]}" is not a known field selector: only "metadata.name", "metadata.namespace"')
         raise BadRequest(f"field label not supported: {requirement.field[:256]}")
 
 

@@ -34,9 +34,7 @@ def test_the_example_of_rfc_7515_verifies() -> None:
     )
     secret = int.from_bytes(base64.urlsafe_b64decode("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI="))
     key = SigningKey(ec.EllipticCurvePrivateNumbers(secret, numbers).private_key())
-    message = (
-        b"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
-    )
+    message = b"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
     signature = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
     key.verify(message, base64.urlsafe_b64decode(signature + "=="))
     with pytest.raises(BadToken):
@@ -44,11 +42,7 @@ def test_the_example_of_rfc_7515_verifies() -> None:
 
 
 def test_a_derived_key_depends_on_all_of_its_origin() -> None:
-    ids = {
-        SigningKey.derive(secret, context).key_id
-        for secret in (b"s" * 32, b"t" * 32)
-        for context in (b"context", b"context2", b"")
-    }
+    ids = {SigningKey.derive(secret, context).key_id for secret in (b"s" * 32, b"t" * 32) for context in (b"context", b"context2", b"")}
     assert len(ids) == 6
     assert SigningKey.derive(b"s" * 32, b"context").key_id == KEY.key_id
 

@@ -197,8 +197,10 @@ async def test_fields_of_another_type_are_bad_requests(plane: Plane, kind: str, 
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["spec", "token", "user", "groups", "resourceAttributes", "verb", "metadata"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["spec", "token", "user", "groups", "resourceAttributes", "verb", "metadata"]), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 

@@ -94,9 +94,7 @@ async def test_a_definition_that_began_to_go_takes_nothing(bench: Bench, gate: G
     assert bench.names(WIDGETS) == []
 
 
-async def test_a_write_that_waits_for_a_write_of_the_same_object_ends(
-    bench: Bench, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_write_that_waits_for_a_write_of_the_same_object_ends(bench: Bench, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """A webhook that changes the very object it judges: the second write goes ahead, and the first is made again on top of it."""
     await bench.create("configmaps", {"metadata": {"name": "quick"}})
     monkeypatch.setattr("kplane_server.registry.generic.LOCK_PATIENCE", 0.01)

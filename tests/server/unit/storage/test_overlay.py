@@ -29,9 +29,7 @@ def test_rows_hide_the_layer_and_whiteouts_hide_both(rows: Mapping[tuple[str, st
         expected.pop(position, None)
         if value is not None:
             expected[position] = Stored(_key(position), 9, value)
-    merged = list(
-        merge(SCOPE, ((*p, 9, v) for p, v in sorted(rows.items())), sorted(names), lambda key: Stored(key, 5, b"layer"))
-    )
+    merged = list(merge(SCOPE, ((*p, 9, v) for p, v in sorted(rows.items())), sorted(names), lambda key: Stored(key, 5, b"layer")))
     assert merged == [expected[position] for position in sorted(expected)]
 
 

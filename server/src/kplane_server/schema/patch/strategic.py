@@ -198,9 +198,7 @@ def _special_elements(
     return original, ordinary
 
 
-def _merge_items(
-    live: list[Json], patch: list[Json], strategy: _Strategy, identity: Callable[[Json], Hashable]
-) -> list[Json]:
+def _merge_items(live: list[Json], patch: list[Json], strategy: _Strategy, identity: Callable[[Json], Hashable]) -> list[Json]:
     places: dict[Hashable, int] = {}
     for index, item in enumerate(live):
         if strategy.key in item:

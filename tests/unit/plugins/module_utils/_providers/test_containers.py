@@ -238,7 +238,7 @@ def test_a_cluster_of_somebody_else_is_left_alone(program):
     program("kind", "echo it-control-plane")
     driver = kind.KindDriver("it")
     for act in (driver.delete, driver.stop, lambda: driver.endpoints("", "demo")):
-        with pytest.raises(ProviderError, match="is not a management plane of kplane.core"):
+        with pytest.raises(ProviderError, match=r"is not a management plane of kplane\.core"):
             act()
 
 
