@@ -20,6 +20,7 @@ STAMPS      := $(CURDIR)/.build/stamps
 KUBECTL     := $(CURDIR)/.cache/bin/kubectl
 KIND        := $(CURDIR)/.cache/bin/kind
 K3D         := $(CURDIR)/.cache/bin/k3d
+ETCD        := $(CURDIR)/.cache/bin/etcd
 # What a release build of kubectl says of itself; it compares that with the server's version.
 KUBECTL_VERSION := $(foreach x,gitVersion=v1.34.2 gitMajor=1 gitMinor=34,-X k8s.io/component-base/version.$(x))
 
@@ -115,8 +116,11 @@ $(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/main.go
 	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kubectl && go build -ldflags '$(KUBECTL_VERSION)' -o $@ . ; \
 	else echo 'NO GO: the tests use the kubectl on PATH, or skip what needs one' >&2; fi
 
-# The real kind and k3d, for what needs no daemon.
-$(KIND) $(K3D): $(CURDIR)/.cache/bin/%: tests/tools/%/go.mod tests/tools/%/main.go
+test-upstream: $(STAMPS)/test $(ETCD) ## the real etcd of the stack with our arguments and certificates (needs Go)
+	PYTHONPATH=tests/server pytest --timeout 300 tests/upstream
+
+# The real kind and k3d, for what needs no daemon, and the stack's etcd.
+$(KIND) $(K3D) $(ETCD): $(CURDIR)/.cache/bin/%: tests/tools/%/go.mod tests/tools/%/main.go
 	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/$* && go build -o $@ . ; \
 	else echo 'NO GO: the tests of the real $* are skipped' >&2; fi
 

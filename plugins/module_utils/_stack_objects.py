@@ -105,13 +105,21 @@ def parse(manifests: t.Iterable[t.Any]) -> list[Object]:
         source = f"manifests[{index}]"
         documents = _yaml.load_all(manifest.encode(), source) if isinstance(manifest, str) else [manifest]
         for document in documents:
-            if document is None:
-                continue
-            obj = _object(document, source)
-            if obj.key in found:
-                raise KplaneError(f"{source} has {obj.key} again")
-            found[obj.key] = obj
+            for entry in _entries(document):
+                obj = _object(entry, source)
+                if obj.key in found:
+                    raise KplaneError(f"{source} has {obj.key} again")
+                found[obj.key] = obj
     return sorted(found.values(), key=phase)
+
+
+def _entries(document: t.Any) -> list[t.Any]:
+    """The objects of one document, which may be empty or a List."""
+    if document is None:
+        return []
+    if isinstance(document, dict) and document.get("kind") == "List":
+        return list(document.get("items") or [])
+    return [document]
 
 
 def _object(document: t.Any, source: str) -> Object:

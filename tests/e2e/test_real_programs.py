@@ -101,7 +101,7 @@ def test_k3d_takes_our_arguments(run, tmp_path) -> None:
         "--kubeconfig-update-default=false",
         "--kubeconfig-switch-context=false",
     ]
-    arguments += ["--runtime-label", "core.kplane.dev/config=abc@server:0", "--k3s-arg", "--disable=traefik@server:*"]
+    arguments += ["--runtime-label", "core.kplane.dev/config=abc@server:0", "--k3s-arg=--disable=traefik@server:*"]
     code, text = run("k3d", *arguments, "--image", "rancher/k3s:v1.31.5-k3s1", "--registry-config", str(registries))
     assert code != 0
     assert "unknown flag" not in text

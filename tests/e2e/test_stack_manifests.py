@@ -136,7 +136,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Json]]:
     found = {}
     for case in CASES:
         texts = json.loads((folder / f"{case}.json").read_text())
-        found[case] = [document for text in texts for document in yaml.safe_load_all(text) if document]
+        documents = [document for text in texts for document in yaml.safe_load_all(text) if document]
+        found[case] = [entry for document in documents for entry in (document["items"] if document["kind"] == "List" else [document])]
     return found
 
 

@@ -29,7 +29,8 @@ class Plain(yaml.SafeDumper):
 def rendered() -> str:
     text = SOURCE.read_text()
     licence = "".join(text.splitlines(keepends=True)[:3])
-    return "---\n" + licence + NOTE + yaml.dump_all(yaml.safe_load(text), Dumper=Plain, sort_keys=False, width=130)
+    definitions = {"apiVersion": "v1", "kind": "List", "items": yaml.safe_load(text)}
+    return "---\n" + licence + NOTE + yaml.dump(definitions, Dumper=Plain, sort_keys=False, width=130)
 
 
 if __name__ == "__main__":

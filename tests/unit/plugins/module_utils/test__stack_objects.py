@@ -44,6 +44,12 @@ def test_what_is_no_stack(manifest, problem):
         stack.parse([manifest])
 
 
+def test_lists_and_texts():
+    text = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n---\n"
+    objects = stack.parse([text, {"apiVersion": "v1", "kind": "List", "items": [DEFINITION]}])
+    assert [obj.key for obj in objects] == ["v1/Namespace/ns", "apiextensions.k8s.io/v1/CustomResourceDefinition/a.b"]
+
+
 def test_an_object_twice():
     with pytest.raises(KplaneError, match="again"):
         stack.parse([NAMESPACE, NAMESPACE])
