@@ -32,7 +32,7 @@ export PATH := $(BIN):$(PATH)
 
 PLAY = ansible-playbook -e kplane_provider=$(PROVIDER) -e kplane_cluster_name=$(CLUSTER)
 
-.PHONY: help up down test lint typecheck docs-check sanity unit server-test collection-test e2e test-clients bench clean
+.PHONY: help up down test lint typecheck docs-check sanity unit server-test collection-test e2e test-clients test-upstream bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
