@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
 
-from support.server import free_port
+from support.server import compiled_environment, free_port
 
 from benchmarks.report import Figure
 
@@ -22,7 +21,7 @@ COUNT = 1_000
 
 def _play(folder: Path, playbook: Path, variables: dict[str, object]) -> float:
     """Seconds of one ansible-playbook run with a home of its own."""
-    environment = os.environ | {"HOME": str(folder), "XDG_CONFIG_HOME": "", "XDG_DATA_HOME": "", "KUBECONFIG": ""}
+    environment = compiled_environment() | {"HOME": str(folder), "XDG_CONFIG_HOME": "", "XDG_DATA_HOME": "", "KUBECONFIG": ""}
     environment = {key: value for key, value in environment.items() if value}
     started = time.perf_counter()
     done = subprocess.run(

@@ -37,6 +37,11 @@ def unique(prefix: str = "t") -> str:
     return f"{prefix}-{secrets.token_hex(4)}"
 
 
+def compiled_environment() -> dict[str, str]:
+    """An environment in which Python keeps what it compiles, as pip leaves it after an installation: a start takes half the time."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def kplane_server() -> list[str]:
     return [sys.executable, "-m", "kplane_server"]
 
@@ -70,7 +75,11 @@ class Server:
         command = [*kplane_server(), "run", "--data-dir", str(self.data_dir), "--host", "127.0.0.1", "--port", str(self.port)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--parent-pid", str(os.getpid()), *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*command, "--parent-pid", str(os.getpid()), *self.options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=compiled_environment(),
             )
         return self.process
 

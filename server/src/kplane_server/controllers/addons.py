@@ -81,6 +81,7 @@ class AddonController:
         self._queue: WorkQueue | None = None
         self._classes: tuple[int, dict[str, tuple[str, ...]]] = (-1, {})
         self._seeds: dict[str, tuple[object, Seed]] = {}
+        self._some: bool | None = None  # whether there is anything to install; None: somebody has to look
 
     def attach(self, queue: WorkQueue) -> None:
         self._queue = queue
@@ -90,14 +91,17 @@ class AddonController:
         if key.vcp != ROOT_VCP_ID:
             return ()
         if key.resource == contract.CLASSES:
+            self._some = None
             return (OfClass(key.name),)
         if key.resource == CONFIG_MAPS:
             if key.namespace != contract.SYSTEM_NAMESPACE:
                 return ()
+            self._some = None
             return [OfClass(name) for name, addons in self._addons().items() if key.name in addons]
         return (key.name,) if event.type is not EventType.DELETED and self._any() else ()
 
     async def resync(self) -> AsyncIterator[Hashable]:
+        self._some = None
         if self._any():
             async for name in self._walk(None):
                 yield name
@@ -143,8 +147,9 @@ class AddonController:
 
     def _any(self) -> bool:
         """Whether there is anything to install anywhere: else no ControlPlane is looked at."""
-        names = {addon for addons in self._addons().values() for addon in addons}
-        return bool(names) and any(map(self._is_real, names))
+        if self._some is None:
+            self._some = any({self._is_real(addon) for addons in self._addons().values() for addon in addons})
+        return self._some
 
     def _config_map(self, addon: str) -> Stored | None:
         return self._store.get(contract.root_key(CONFIG_MAPS, addon, contract.SYSTEM_NAMESPACE))

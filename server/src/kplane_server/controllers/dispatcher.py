@@ -37,6 +37,8 @@ class Dispatcher:
         for member in self._members:
             for resource in member[0].resources or ():
                 self._by_resource.setdefault(resource, []).append(member)
+        for members in self._by_resource.values():
+            members += self._everything
         self._loop_task: asyncio.Task[None] | None = None
         self._resync_task: asyncio.Task[None] | None = None
         self._subscription: Subscription | None = None
@@ -123,18 +125,13 @@ class Dispatcher:
                 await asyncio.sleep(0)
 
     def _dispatch(self, event: Event) -> None:
-        for controller, queue in self._by_resource.get(event.key.resource, ()):
-            self._observe(controller, queue, event)
-        for controller, queue in self._everything:
-            self._observe(controller, queue, event)
-
-    def _observe(self, controller: Controller, queue: WorkQueue, event: Event) -> None:
-        try:
-            for key in controller.observe(event):
-                queue.add(key)
-        except Exception:
-            # One document that a controller cannot read must not stop all the others.
-            log.exception("%s: cannot judge the event of %s", controller.name, event.key)
+        for controller, queue in self._by_resource.get(event.key.resource, self._everything):
+            try:
+                for key in controller.observe(event):
+                    queue.add(key)
+            except Exception:
+                # One document that a controller cannot read must not stop all the others.
+                log.exception("%s: cannot judge the event of %s", controller.name, event.key)
 
     # -- everything again
 

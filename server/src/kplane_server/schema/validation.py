@@ -82,18 +82,20 @@ def _validate(value: Json, schema: Schema, path: str, old: Json, report: _Report
         _validate_list(value, schema, path, old, report)
 
 
+_TYPE_NAMES: Final[dict[type, str]] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    dict: "object",
+    list: "array",
+}
+
+
 def _type_name(value: Json) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, dict) else "array"
+    name = _TYPE_NAMES.get(value.__class__)
+    return name if name is not None else next(name for kind, name in _TYPE_NAMES.items() if isinstance(value, kind))
 
 
 def _check_type(value: Json, schema: Schema, path: str, report: _Report) -> bool:

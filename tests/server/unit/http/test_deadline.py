@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from kplane_server.http.deadline import Deadline
 
 SHORT = 0.05

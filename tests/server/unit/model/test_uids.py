@@ -9,6 +9,7 @@ import uuid
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kplane_server.model.uids import derived_uid, random_uid
 
 

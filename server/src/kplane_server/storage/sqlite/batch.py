@@ -43,6 +43,8 @@ _OWNER_ADD = "INSERT OR IGNORE INTO owners (vcp, owner, resource, namespace, nam
 _OWNER_DROP = "DELETE FROM owners WHERE vcp = ? AND owner = ? AND resource = ? AND namespace = ? AND name = ?"
 _GARBAGE = "INSERT OR IGNORE INTO garbage SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM owners WHERE vcp = ?1 AND owner = ?2)"
 
+_NEXT_VCP = "SELECT EXISTS (SELECT 1 FROM vcps WHERE name = ? AND state = 'active'), (SELECT seq FROM sqlite_sequence WHERE name = 'vcps')"
+
 _WIPE_OBJECTS = "DELETE FROM objects WHERE id IN (SELECT id FROM objects WHERE vcp = ?1 ORDER BY resource, namespace, name LIMIT ?2)"
 _WIPE_LOG = "DELETE FROM log WHERE revision IN (SELECT revision FROM log WHERE vcp = ?1 LIMIT ?2)"
 _OWNERS_BOUND = (
@@ -191,10 +193,10 @@ class Batch:
         self, name: str, uid: str, created: int, mutations: Sequence[Mutation], settings: str = "", due: int | None = None
     ) -> VcpRecord:
         """Make the next incarnation of a name."""
-        if self._sql("SELECT 1 FROM vcps WHERE name = ? AND state = 'active'", (name,)).fetchone():
+        taken, last = self._sql(_NEXT_VCP, (name,)).fetchone()
+        if taken:
             raise ValueError(f"VCP {name!r} exists")
-        row = self._sql("SELECT seq FROM sqlite_sequence WHERE name = 'vcps'").fetchone()
-        vcp = VcpId((row[0] if row else 0) + 1)
+        vcp = VcpId((last or 0) + 1)
         record = VcpRecord(vcp, name, uid, created, self.revision + 1, VcpState.ACTIVE, settings=settings, due=due)
         places = [self._place(m, record if m.key.vcp == NEW_VCP else self._active(m.key.vcp)) for m in mutations]
         self.revision += 1
