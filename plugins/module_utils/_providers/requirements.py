@@ -8,6 +8,7 @@ PRIVATE to the collection: it may change in any release.
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,12 @@ def _kubectl() -> Requirement:
     return _program("kubectl", hint, required=False)
 
 
+def _cryptography() -> Requirement:
+    found = importlib.util.find_spec("cryptography") is not None
+    hint = f"It makes the certificates of the stack. Install it for {sys.executable}: python3-cryptography, or pip install cryptography."
+    return Requirement("cryptography", found, "installed" if found else f"not installed for {sys.executable}", hint)
+
+
 def _docker() -> Requirement:
     hint = "Install Docker and start its daemon (https://docs.docker.com/engine/install/); 'docker info' has to work for this user."
     if shutil.which("docker") is None:
@@ -90,14 +97,14 @@ def _docker() -> Requirement:
 
 def requirements(executable: str | None = None) -> dict[str, list[Requirement]]:
     """What every provider of the contract needs, whether or not this release has a driver for it."""
-    kubectl, docker = _kubectl(), _docker()
+    kubectl, docker, cryptography = _kubectl(), _docker(), _cryptography()
     kind = _program("kind", "Get it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation.")
     k3d = _program("k3d", "Get it from https://k3d.io/#installation.")
     return {
         "embedded": [_python(), _server_installation(executable), kubectl],
-        "kind": [kind, docker, kubectl],
-        "k3s": [k3d, docker, kubectl],
-        "kubeconfig": [kubectl],
+        "kind": [kind, docker, cryptography, kubectl],
+        "k3s": [k3d, docker, cryptography, kubectl],
+        "kubeconfig": [cryptography, kubectl],
     }
 
 
