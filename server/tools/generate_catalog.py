@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kubernetes_sources import DATA, VERSION, compact, file_stem, group_versions, sources
+from kubernetes_sources import DATA, VERSION, compact, file_stem, group_versions, serves, sources
 
 #: Versions whose objects are stored in another version (upstream: pkg/apis/*/install and the storage factory's overrides).
 STORED_AS = {("events.k8s.io", "v1", "events"): ["", "v1"], ("autoscaling", "v1", "horizontalpodautoscalers"): ["autoscaling", "v2"]}
@@ -32,6 +32,8 @@ def resources(document: dict[str, Any], group: str, version: str) -> list[dict[s
     rows: dict[str, dict[str, Any]] = {}
     for row in document["resources"]:
         name, _, subresource = row["name"].partition("/")
+        if not serves(group, version, name):
+            continue
         verbs = row["verbs"]
         if subresource:
             rows[name].setdefault("subresources", {})[subresource] = {"kind": kind_of(row, group, version), "verbs": verbs}

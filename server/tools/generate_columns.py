@@ -67,6 +67,8 @@ VARIABLES = {
     "validatingWebhookColumnDefinitions": ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
     "validatingAdmissionPolicy": ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
     "validatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    "mutatingAdmissionPolicy": ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
+    "mutatingAdmissionPolicyBinding": ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
     "flowSchemaColumnDefinitions": ("flowcontrol.apiserver.k8s.io", "flowschemas"),
     "priorityLevelColumnDefinitions": ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
     "scaleColumnDefinitions": ("autoscaling", "scale"),

@@ -53,6 +53,7 @@ NOTES: dict[tuple[str, str], tuple[str, str]] = {
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): (WHOLE, "see webhooks below"),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): (WHOLE, "see webhooks below"),
     ("admissionregistration.k8s.io", "validatingadmissionpolicies"): (WHOLE, "enforced, with parameters, variables and type checking"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): (WHOLE, "enforced, before mutating webhooks; a beta, off upstream"),
     ("apiregistration.k8s.io", "apiservices"): (
         PARTLY,
         "stored; no requests are passed on, and none are listed for the server's own groups",

@@ -22,6 +22,10 @@ DATA = Path(__file__).resolve().parent.parent / "src" / "kplane_server" / "regis
 #: Off by default in 1.34: alpha, and (since 1.24, KEP-3136) every beta group version.
 EXCLUDED_GROUPS = frozenset({"internal.apiserver.k8s.io", "storagemigration.k8s.io"})
 
+#: What is served of group versions that are off by default, as with ``--runtime-config`` and the feature gate of the same name:
+#: MutatingAdmissionPolicy (KEP-3962) is a beta in 1.34. A group version that is named here has only the resources that are named here.
+SERVED_BETAS = {("admissionregistration.k8s.io", "v1beta1"): ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")}
+
 
 def sources() -> Path:
     """The module's folder in the Go module cache, or ``KUBERNETES_SOURCE``."""
@@ -32,7 +36,9 @@ def sources() -> Path:
 
 
 def served(group: str, version: str) -> bool:
-    """Whether a group version is on by default: generally available, in a group that is not off."""
+    """Whether a group version is on: generally available in a group that is not off by default, or one of :data:`SERVED_BETAS`."""
+    if (group, version) in SERVED_BETAS:
+        return True
     return group not in EXCLUDED_GROUPS and "alpha" not in version and "beta" not in version
 
 
@@ -45,6 +51,11 @@ def group_versions(root: Path) -> list[tuple[str, str]]:
         versions = sorted((v["version"] for v in group["versions"]), key=lambda version: version != preferred)
         pairs += [(group["name"], version) for version in versions if served(group["name"], version)]
     return pairs
+
+
+def serves(group: str, version: str, resource: str) -> bool:
+    """Whether a resource of a served group version is served: of a beta only what is named."""
+    return resource in SERVED_BETAS.get((group, version), (resource,))
 
 
 def file_stem(group: str, version: str) -> str:

@@ -84,8 +84,3 @@ def test_policies_of_one_name_elsewhere(two_vcps: tuple[Client, Client]) -> None
         a.post(MAPS, config_map(name, {"a": "1", "b": "2"})).fails(422, "Invalid")
         b.post(MAPS, config_map(name, {"a": "1", "b": "2"})).ok()
         b.post(MAPS, config_map(name + "3", {"a": "1", "b": "2", "c": "3"})).fails(422, "Invalid")
-
-
-def test_mutating_policies_are_not_served_at_v1(vcp: Client) -> None:
-    """Kubernetes 1.34 has them in v1beta1 only, off by default."""
-    vcp.get("/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies").fails(404, "NotFound")

@@ -107,6 +107,27 @@ def test_the_review_is_upstreams(vcp: Client, hooks: WebhookServer) -> None:
     assert deleted["oldObject"]["data"] == {"a": "2"}
 
 
+def test_mutating_policies_come_before_mutating_webhooks(vcp: Client, hooks: WebhookServer) -> None:
+    """In both rounds: what the webhook changes makes a policy that wants it run once more, and that is seen by nobody else."""
+    group = "admissionregistration.k8s.io/v1beta1"
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}]
+    expression = 'Object{data: {"seen": string(size(object.data))}}'
+    spec = {
+        "matchConstraints": {"resourceRules": rules},
+        "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}],
+        "reinvocationPolicy": "IfNeeded",
+    }
+    document = {"apiVersion": group, "kind": "MutatingAdmissionPolicy", "metadata": {"name": "p"}, "spec": spec}
+    vcp.post(f"/apis/{group}/mutatingadmissionpolicies", document).ok()
+    bound = {"apiVersion": group, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "b"}, "spec": {"policyName": "p"}}
+    vcp.post(f"/apis/{group}/mutatingadmissionpolicybindings", bound).ok()
+    where, add = path(), patch({"op": "add", "path": "/data/hook", "value": "x"})
+    configure(vcp, "Mutating", webhook(hooks.at(where, lambda review: admission(review, **add))))
+    made = vcp.post(MAPS, config_map()).ok()
+    assert hooks.reviews[where][0]["request"]["object"]["data"] == {"a": "1", "seen": "1"}
+    assert made["data"] == {"a": "1", "hook": "x", "seen": "3"}
+
+
 def test_a_denial_carries_the_webhooks_status(vcp: Client, hooks: WebhookServer) -> None:
     configure(vcp, "Validating", webhook(hooks.at(path(), deny)))
     status = vcp.post(MAPS, config_map()).fails(418, "Teapot")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kplane_server.admission.webhook_review import kind_of
-from kplane_server.model.errors import ApiError, Cause, InternalError, Json
+from kplane_server.model.errors import ApiError, BadRequest, Cause, InternalError, Json
 from kplane_server.model.resources import GroupVersionKind
 from kplane_server.registry import documents
 from kplane_server.registry.attributes import Attributes
@@ -77,7 +77,18 @@ def patched(shown: Shown, patch: Json) -> bool:
     assert shown.object is not None  # the caller's condition
     try:
         changed = json_patch.apply(shown.object, patch)
-        _complete(shown, changed)
+    except ApiError as error:
+        raise internal_error(error.message) from error
+    return adopt(shown, changed)
+
+
+def adopt(shown: Shown, changed: Json, *, strict: bool = False) -> bool:
+    """Show a document that was made of what was shown. True if it is another one.
+
+    Raises InternalError for what is no document of the kind; if ``strict``, for unknown fields too.
+    """
+    try:
+        _complete(shown, changed, strict)
     except ApiError as error:
         raise internal_error(error.message) from error
     differs = not json_patch.equal(changed, shown.object)
@@ -85,13 +96,15 @@ def patched(shown: Shown, patch: Json) -> bool:
     return differs
 
 
-def _complete(shown: Shown, document: Json) -> None:
+def _complete(shown: Shown, document: Json, strict: bool) -> None:
     """What decoding into the Go type and defaulting would do."""
     row = shown.row
     check_type(row, document, shown.kind)
     if shown.kind != row.gvk:  # a document of a sub-resource: Scale, Binding, Eviction
         return
-    prune(document, schema_of(row))
+    _, unknown = prune(document, schema_of(row))
+    if strict and unknown and row.builtin:
+        raise BadRequest("strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown))
     documents.complete(row, document)
     documents.check_types(row, document)
 

@@ -12,13 +12,13 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from kplane_server.admission.cel_environment import authorizer
 from kplane_server.admission.collections import Compiled
 from kplane_server.admission.match_conditions import ConditionsFailed
 from kplane_server.admission.plugin import Plugin, forbidden
+from kplane_server.admission.rounds import Rounds
 from kplane_server.admission.surroundings import Surroundings
 from kplane_server.admission.webhook_configurations import Webhook, compile_webhooks
 from kplane_server.admission.webhook_matching import EXEMPT, Equivalents
@@ -119,20 +119,6 @@ class _Webhooks(Plugin):
         attributes.context.annotate(f"failed-open.{kind}.webhook.admission.k8s.io/round_{round_}_index_{index}", hook.name)
 
 
-@dataclass(slots=True)
-class _Rounds:
-    """What the first round of mutating webhooks leaves for the second."""
-
-    invoked: set[str] = field(default_factory=set)
-    again: set[str] = field(default_factory=set)
-    output: Json | None = None
-
-    def call_again(self) -> None:
-        """Those that were asked and want to be asked again when something changes behind them."""
-        self.again |= self.invoked
-        self.invoked.clear()
-
-
 class MutatingWebhooks(_Webhooks):
     name = "MutatingAdmissionWebhook"
     resource = _MUTATING
@@ -142,7 +128,7 @@ class MutatingWebhooks(_Webhooks):
 
     async def _admit(self, attributes: Attributes) -> None:
         """Ask every webhook that is meant, in order; each sees what those before it made of the document."""
-        rounds: _Rounds = attributes.notes.setdefault(self.name, _Rounds())
+        rounds: Rounds = attributes.notes.setdefault(self.name, Rounds())
         if attributes.round and not equal(rounds.output, attributes.object):
             rounds.call_again()
         shown: Shown | None = None

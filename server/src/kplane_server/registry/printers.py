@@ -146,11 +146,16 @@ def admission_binding(obj: Document) -> list[Json]:
     return [name(obj), spec.get("policyName", ""), text, age(obj)]
 
 
-def admission_policy(obj: Document) -> list[Json]:
-    spec = section(obj, "spec")
-    kind = section(spec, "paramKind")
-    text = f"{kind.get('apiVersion', '')}/{kind.get('kind', '')}" if kind else UNSET
-    return [name(obj), len(items(spec, "validations")), text, age(obj)]
+def admission_policy(rules: str) -> Printer:
+    """Name, how many rules, the kind of its parameters, age."""
+
+    def cells(obj: Document) -> list[Json]:
+        spec = section(obj, "spec")
+        kind = section(spec, "paramKind")
+        text = f"{kind.get('apiVersion', '')}/{kind.get('kind', '')}" if kind else UNSET
+        return [name(obj), len(items(spec, rules)), text, age(obj)]
+
+    return cells
 
 
 def _count(field: str, *path: str) -> Printer:
@@ -205,6 +210,8 @@ PRINTERS: Final[dict[str, Printer]] = {
     "ipaddresses.networking.k8s.io": ip_address,
     "jobs.batch": workloads.job,
     "leases.coordination.k8s.io": _row(name, _value("spec", "holderIdentity"), age),
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": admission_policy("mutations"),
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admission_binding,
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": _count("webhooks"),
     "namespaces": _row(name, _value("status", "phase"), age),
     "networkpolicies.networking.k8s.io": _row(name, lambda obj: selector(section(obj, "spec").get("podSelector")), age),
@@ -237,7 +244,7 @@ PRINTERS: Final[dict[str, Printer]] = {
     "services": core.service,
     "statefulsets.apps": workloads.stateful_set,
     "storageclasses.storage.k8s.io": storage_class,
-    "validatingadmissionpolicies.admissionregistration.k8s.io": admission_policy,
+    "validatingadmissionpolicies.admissionregistration.k8s.io": admission_policy("validations"),
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": admission_binding,
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _count("webhooks"),
     "volumeattachments.storage.k8s.io": _row(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from kplane_server.access.attributes import Attributes, for_path
 from kplane_server.admission.certificates import CertificateAdmission
 from kplane_server.admission.plugin import Plugin
+from kplane_server.admission.policies.mutating import MutatingPolicies
 from kplane_server.admission.policies.plugin import ValidatingPolicies
 from kplane_server.admission.surroundings import Surroundings
 from kplane_server.model.errors import ApiError
@@ -34,4 +35,5 @@ def surroundings(control_plane: ControlPlane) -> Surroundings:
 def asking_plugins(control_plane: ControlPlane) -> list[Plugin]:
     """The plug-ins that need more than the write itself, in their order."""
     around = surroundings(control_plane)
-    return [CertificateAdmission(around), ValidatingPolicies(around)]
+    mutating = MutatingPolicies(lambda: control_plane.api.registry, around)
+    return [CertificateAdmission(around), mutating, ValidatingPolicies(around)]

@@ -18,7 +18,7 @@ ROWS = pytest.mark.parametrize("info", list(BUILTIN), ids=lambda info: f"{info.r
 
 def test_knows_the_resources_of_kubernetes() -> None:
     assert KUBERNETES_VERSION.startswith("1.34.")
-    assert len(BUILTIN) == 66
+    assert len(BUILTIN) == 68
     pods = BUILTIN.find("", "v1", "pods")
     assert pods is not None
     assert pods.namespaced
@@ -27,8 +27,11 @@ def test_knows_the_resources_of_kubernetes() -> None:
     assert pods.subresources["eviction"].kind == GroupVersionKind("policy", "v1", "Eviction")
 
 
-def test_only_what_is_on_by_default_is_served() -> None:
-    assert not [row for row in BUILTIN if "alpha" in row.version or "beta" in row.version]
+def test_only_what_is_on_by_default_is_served_and_one_beta() -> None:
+    betas = {str(row.gvr.group_resource) for row in BUILTIN if "alpha" in row.version or "beta" in row.version}
+    suffix = ".admissionregistration.k8s.io"
+    assert betas == {f"mutatingadmissionpolicies{suffix}", f"mutatingadmissionpolicybindings{suffix}"}
+    assert [version.version for version in BUILTIN.versions("admissionregistration.k8s.io")] == ["v1", "v1beta1"]
     assert BUILTIN.find("internal.apiserver.k8s.io", "v1alpha1", "storageversions") is None
 
 

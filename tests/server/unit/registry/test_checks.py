@@ -149,6 +149,18 @@ GOOD: list[tuple[str, str, Document]] = [
         "ValidatingAdmissionPolicy",
         {"spec": {"matchConstraints": {"resourceRules": HOOK["rules"]}, "validations": [{"expression": "true"}]}},
     ),
+    (
+        "admissionregistration.k8s.io/v1beta1",
+        "MutatingAdmissionPolicy",
+        {
+            "spec": {
+                "matchConstraints": {"resourceRules": [{**HOOK["rules"][0], "operations": ["*"]}]},
+                "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{}"}}],
+                "reinvocationPolicy": "Never",
+            }
+        },
+    ),
+    ("admissionregistration.k8s.io/v1beta1", "MutatingAdmissionPolicyBinding", {"spec": {"policyName": "p"}}),
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", {"spec": {"policyName": "p", "validationActions": ["Deny"]}}),
     (
         "certificates.k8s.io/v1",

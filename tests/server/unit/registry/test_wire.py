@@ -97,6 +97,31 @@ def test_zeros_are_said_only_where_go_says_them() -> None:
     assert wire.decode(encoded)["spec"] == {"replicas": 0}
 
 
+def test_mutating_policies() -> None:
+    """The one beta that is served has its messages, too."""
+    rule = {"resourceNames": ["n"], "operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "scope": "*"}
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1beta1",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": "p"},
+        "spec": {
+            "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+            "matchConstraints": {"resourceRules": [rule], "matchPolicy": "Equivalent"},
+            "variables": [{"name": "v", "expression": "1"}],
+            "mutations": [
+                {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{}"}},
+                {"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}},
+            ],
+            "failurePolicy": "Fail",
+            "matchConditions": [{"name": "c", "expression": "true"}],
+            "reinvocationPolicy": "IfNeeded",
+        },
+    }
+    encoded = wire.encode(policy)
+    assert encoded is not None
+    assert wire.decode(encoded) == policy
+
+
 def test_schemas_of_definitions() -> None:
     schema = {
         "type": "object",

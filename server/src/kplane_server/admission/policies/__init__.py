@@ -1,4 +1,4 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ValidatingAdmissionPolicy: rules that users write in the Common Expression Language."""
+"""ValidatingAdmissionPolicy and MutatingAdmissionPolicy: rules that users write in the Common Expression Language."""

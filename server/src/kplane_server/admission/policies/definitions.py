@@ -10,8 +10,8 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admis
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 from kplane_server.admission.surroundings import parse_api_version
 from kplane_server.admission.webhook_matching import Rule, equivalents, labels_of, namespace_labels
@@ -21,7 +21,7 @@ from kplane_server.model.selectors import LabelSelector, label_selector_from_doc
 from kplane_server.registry.attributes import Attributes
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.table import ResourceTable
-from kplane_server.schema.cel.admission import compile_expression
+from kplane_server.schema.cel.admission import CONFIGURATION, PATCH_LIST, compile_expression
 from kplane_server.schema.cel.program import Program
 from kplane_server.schema.cel.types import Type
 from kplane_server.schema.cel.values import CompileError
@@ -116,18 +116,39 @@ class ParamKind(NamedTuple):
         return parse_api_version(self.api_version)
 
 
+class Mutation(NamedTuple):
+    """One of ``mutations``: a JSON patch, or else a configuration to merge."""
+
+    expression: Expression
+    is_patch: bool
+
+
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """A ValidatingAdmissionPolicy."""
+class Scope:
+    """What both kinds of policies have: which writes they are about, and what their expressions know."""
 
     name: str
     constraints: Constraints
     param_kind: ParamKind | None
     conditions: tuple[Expression, ...]
     variables: Mapping[str, Expression]
+    ignores_failures: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy(Scope):
+    """A ValidatingAdmissionPolicy."""
+
     validations: tuple[Validation, ...]
     audit_annotations: tuple[tuple[str, Expression], ...]
-    ignores_failures: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MutatingPolicy(Scope):
+    """A MutatingAdmissionPolicy. ``reinvoked``: also in the second round, when something changed behind it."""
+
+    mutations: tuple[Mutation, ...]
+    reinvoked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +163,7 @@ class ParamRef:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A ValidatingAdmissionPolicyBinding."""
+    """A ValidatingAdmissionPolicyBinding, or a MutatingAdmissionPolicyBinding, which has no actions."""
 
     name: str
     policy: str
@@ -159,6 +180,48 @@ def compile_policies(documents: Iterable[Json]) -> dict[str, Policy]:
 def compile_policy(document: Json) -> Policy:
     """One policy."""
     spec = document.get("spec") or {}
+    scope, known = _scope(document)
+    params = scope.param_kind is not None
+    annotations = []
+    for entry in spec.get("auditAnnotations") or ():
+        text = entry.get("valueExpression") or ""
+        expression, _ = _compiled(text, results=("string", "null_type"), params=params, variables=known)
+        annotations.append((entry["key"], expression))
+    return Policy(
+        **_fields(scope),
+        validations=tuple(_validation(entry, params, known) for entry in spec.get("validations") or ()),
+        audit_annotations=tuple(annotations),
+    )
+
+
+def compile_mutating_policies(documents: Iterable[Json]) -> dict[str, MutatingPolicy]:
+    """Mutating policies by name, in the order of their names."""
+    made = (compile_mutating_policy(document) for document in documents)
+    return {policy.name: policy for policy in sorted(made, key=lambda policy: policy.name)}
+
+
+def compile_mutating_policy(document: Json) -> MutatingPolicy:
+    """One mutating policy."""
+    spec = document.get("spec") or {}
+    scope, known = _scope(document)
+    params = scope.param_kind is not None
+    return MutatingPolicy(
+        **_fields(scope),
+        mutations=tuple(_mutation(entry, params, known) for entry in spec.get("mutations") or ()),
+        reinvoked=spec.get("reinvocationPolicy") == "IfNeeded",
+    )
+
+
+def _mutation(entry: Json, params: bool, known: Mapping[str, Type]) -> Mutation:
+    is_patch = entry.get("patchType") == "JSONPatch"
+    text = ((entry.get("jsonPatch" if is_patch else "applyConfiguration") or {}).get("expression") or "").strip()
+    results = (PATCH_LIST,) if is_patch else (CONFIGURATION,)
+    return Mutation(_compiled(text, results=results, params=params, variables=known, patches=True)[0], is_patch)
+
+
+def _scope(document: Json) -> tuple[Scope, dict[str, Type]]:
+    """What both kinds have, and the types of the variables."""
+    spec = document.get("spec") or {}
     kind = spec.get("paramKind")
     params = kind is not None
     known: dict[str, Type] = {}
@@ -168,21 +231,19 @@ def compile_policy(document: Json) -> Policy:
         variables[entry["name"]] = expression
         known[entry["name"]] = found
     conditions = [_compiled(entry.get("expression") or "", params=params)[0] for entry in spec.get("matchConditions") or ()]
-    annotations = []
-    for entry in spec.get("auditAnnotations") or ():
-        text = entry.get("valueExpression") or ""
-        expression, _ = _compiled(text, results=("string", "null_type"), params=params, variables=known)
-        annotations.append((entry["key"], expression))
-    return Policy(
+    scope = Scope(
         name=document["metadata"]["name"],
         constraints=Constraints.of(spec.get("matchConstraints") or {}),
         param_kind=None if kind is None else ParamKind(kind.get("apiVersion") or "", kind.get("kind") or ""),
         conditions=tuple(conditions),
         variables=variables,
-        validations=tuple(_validation(entry, params, known) for entry in spec.get("validations") or ()),
-        audit_annotations=tuple(annotations),
         ignores_failures=spec.get("failurePolicy") == "Ignore",
     )
+    return scope, known
+
+
+def _fields(scope: Scope) -> dict[str, Any]:
+    return {field.name: getattr(scope, field.name) for field in fields(Scope)}
 
 
 def _validation(entry: Json, params: bool, known: Mapping[str, Type]) -> Validation:
@@ -203,9 +264,12 @@ def _compiled(
     params: bool,
     authorizer: bool = True,
     variables: Mapping[str, Type] | None = None,
+    patches: bool = False,
 ) -> tuple[Expression, Type]:
     try:
-        program, found = compile_expression(text, results=results, params=params, authorizer=authorizer, variables=variables)
+        program, found = compile_expression(
+            text, results=results, params=params, authorizer=authorizer, variables=variables, patches=patches
+        )
     except CompileError as error:
         return Expression(text, None, f"compilation error: compilation failed: {error.message}"), Type("dyn")
     return Expression(text, program), found

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from kplane_server.admission.policies.definitions import Expression, Policy, Validation
+from kplane_server.admission.policies.definitions import Expression, Policy, Scope, Validation
+from kplane_server.model.errors import Json
 from kplane_server.schema.cel.admission import Variables
+from kplane_server.schema.cel.patches import to_json
 from kplane_server.schema.cel.program import CALL_LIMIT
 from kplane_server.schema.cel.values import CostExceeded, EvaluationError, Meter, Value, type_name
 
@@ -46,11 +48,11 @@ class Outcome(NamedTuple):
     annotation_errors: list[str]
 
 
-class Evaluation:
+class Expressions:
     """The expressions of a policy over one write."""
 
-    def __init__(self, policy: Policy, bindings: Mapping[str, Value], params: Any, budget: Budget) -> None:
-        self._policy = policy
+    def __init__(self, policy: Scope, bindings: Mapping[str, Value], params: Any, budget: Budget) -> None:
+        self._conditions = policy.conditions
         self._budget = budget
         self._meter = Meter(0)
         self._known = dict(bindings)
@@ -59,27 +61,12 @@ class Evaluation:
         steps = {name: self._step(expression) for name, expression in policy.variables.items()}
         self._with_variables = {**self._known, "variables": Variables(steps)}
 
-    def run(self) -> Outcome:
-        """Conditions, then validations, then audit annotations."""
-        try:
-            if not self._meant():
-                return Outcome([], {}, [])
-        except EvaluationError as error:
-            return Outcome([] if self._policy.ignores_failures else [Decision(0, str(error), "", False)], {}, [])
-        decisions = []
-        for index, validation in enumerate(self._policy.validations):
-            decision = self._judge(index, validation)
-            if decision is not None:
-                decisions.append(decision)
-        annotations, errors = self._annotations()
-        return Outcome(decisions, annotations, errors)
-
-    def _meant(self) -> bool:
+    def meant(self) -> bool:
         """Whether all match conditions hold. One that does not decides, even if another one fails."""
         errors = []
-        for condition in self._policy.conditions:
+        for condition in self._conditions:
             try:
-                if self._value(condition, self._known) is not True:
+                if self._run(condition, self._known) is not True:
                     return False
             except EvaluationError as error:
                 errors.append(str(error))
@@ -87,41 +74,20 @@ class Evaluation:
             raise EvaluationError(errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]")
         return True
 
-    def _judge(self, index: int, validation: Validation) -> Decision | None:
+    def value(self, expression: Expression) -> Value:
+        """The value of one that knows the variables. Raises EvaluationError."""
+        return self._run(expression, self._with_variables)
+
+    def json(self, value: Value) -> Json:
+        """A value as JSON, at a cost by its size: values may share parts, documents cannot. Raises EvaluationError."""
+        limit = min(CALL_LIMIT, self._budget.left)
+        meter = Meter(limit)
         try:
-            if self._value(validation.expression, self._with_variables) is True:
-                return None
-        except EvaluationError as error:
-            return None if self._policy.ignores_failures else Decision(index, str(error), "", False)
-        return Decision(index, self._message(validation), validation.reason, True)
-
-    def _message(self, validation: Validation) -> str:
-        """What the policy says itself, or else the rule."""
-        if validation.message_expression is not None:
-            try:
-                text = self._value(validation.message_expression, self._with_variables)
-            except EvaluationError:
-                text = None  # upstream, too, falls back to the fixed message
-            if isinstance(text, str) and (text := text.strip()) and "\n" not in text and len(text.encode()) <= MAX_MESSAGE:
-                return text
-        return validation.message or f"failed expression: {validation.expression.text.strip()}"
-
-    def _annotations(self) -> tuple[dict[str, str], list[str]]:
-        found: dict[str, str] = {}
-        errors: list[str] = []
-        for key, expression in self._policy.audit_annotations:
-            try:
-                value = self._value(expression, self._with_variables)
-                if value is not None and not isinstance(value, str):
-                    why = f"valueExpression '{expression.text}' resulted in unsupported return type: {type_name(value)}. "
-                    raise EvaluationError(why + "Return type must be either string or null.")
-            except EvaluationError as error:
-                if not self._policy.ignores_failures:
-                    errors.append(str(error))
-                continue
-            if value is not None and (text := value.strip()):
-                found[key] = text[:MAX_ANNOTATION]
-        return found, errors
+            return to_json(value, meter)
+        except CostExceeded as error:
+            raise EvaluationError(str(error)) from error
+        finally:
+            self._budget.left = max(0, self._budget.left - (limit - max(0, meter.left)))
 
     def _step(self, expression: Expression) -> Callable[[], Value]:
         """A variable: evaluated at the cost of the expression that uses it first."""
@@ -133,7 +99,7 @@ class Evaluation:
 
         return evaluate
 
-    def _value(self, expression: Expression, variables: Mapping[str, Value]) -> Value:
+    def _run(self, expression: Expression, variables: Mapping[str, Value]) -> Value:
         """The value of an expression. Every failure is an EvaluationError with upstream's words."""
         if expression.program is None:
             raise EvaluationError(expression.error)
@@ -151,3 +117,62 @@ class Evaluation:
             raise EvaluationError(f"expression '{expression.text}' resulted in error: {error}") from error
         finally:
             self._budget.left = max(0, self._budget.left - (limit - max(0, self._meter.left)))
+
+
+class Evaluation(Expressions):
+    """A validating policy over one write."""
+
+    def __init__(self, policy: Policy, bindings: Mapping[str, Value], params: Any, budget: Budget) -> None:
+        super().__init__(policy, bindings, params, budget)
+        self._policy = policy
+
+    def run(self) -> Outcome:
+        """Conditions, then validations, then audit annotations."""
+        try:
+            if not self.meant():
+                return Outcome([], {}, [])
+        except EvaluationError as error:
+            return Outcome([] if self._policy.ignores_failures else [Decision(0, str(error), "", False)], {}, [])
+        decisions = []
+        for index, validation in enumerate(self._policy.validations):
+            decision = self._judge(index, validation)
+            if decision is not None:
+                decisions.append(decision)
+        annotations, errors = self._annotations()
+        return Outcome(decisions, annotations, errors)
+
+    def _judge(self, index: int, validation: Validation) -> Decision | None:
+        try:
+            if self.value(validation.expression) is True:
+                return None
+        except EvaluationError as error:
+            return None if self._policy.ignores_failures else Decision(index, str(error), "", False)
+        return Decision(index, self._message(validation), validation.reason, True)
+
+    def _message(self, validation: Validation) -> str:
+        """What the policy says itself, or else the rule."""
+        if validation.message_expression is not None:
+            try:
+                text = self.value(validation.message_expression)
+            except EvaluationError:
+                text = None  # upstream, too, falls back to the fixed message
+            if isinstance(text, str) and (text := text.strip()) and "\n" not in text and len(text.encode()) <= MAX_MESSAGE:
+                return text
+        return validation.message or f"failed expression: {validation.expression.text.strip()}"
+
+    def _annotations(self) -> tuple[dict[str, str], list[str]]:
+        found: dict[str, str] = {}
+        errors: list[str] = []
+        for key, expression in self._policy.audit_annotations:
+            try:
+                value = self.value(expression)
+                if value is not None and not isinstance(value, str):
+                    why = f"valueExpression '{expression.text}' resulted in unsupported return type: {type_name(value)}. "
+                    raise EvaluationError(why + "Return type must be either string or null.")
+            except EvaluationError as error:
+                if not self._policy.ignores_failures:
+                    errors.append(str(error))
+                continue
+            if value is not None and (text := value.strip()):
+                found[key] = text[:MAX_ANNOTATION]
+        return found, errors

@@ -9,6 +9,7 @@ from typing import Final
 
 from kplane_server.registry.strategies import checks_admission as admission
 from kplane_server.registry.strategies import checks_config as config
+from kplane_server.registry.strategies import checks_mutations as mutations
 from kplane_server.registry.strategies import checks_pods as pods
 from kplane_server.registry.strategies import checks_policies as policies
 from kplane_server.registry.strategies import checks_services as services
@@ -23,6 +24,10 @@ FUNCTIONS: Final[dict[str, Check]] = {
     "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec": admission.policy_binding_spec,
     "admissionregistration.v1.ValidatingAdmissionPolicySpec": policies.policy_spec,
     "admissionregistration.v1.ValidatingWebhook": admission.webhook,
+    "admissionregistration.v1beta1.MutatingAdmissionPolicyBindingSpec": mutations.binding_spec,
+    "admissionregistration.v1beta1.MutatingAdmissionPolicySpec": mutations.policy_spec,
+    "admissionregistration.v1beta1.Mutation": mutations.mutation,
+    "admissionregistration.v1beta1.NamedRuleWithOperations": admission.rule,
     "apps.v1.DaemonSetSpec": workloads.daemon_set_spec,
     "apps.v1.DaemonSetUpdateStrategy": workloads.daemon_set_strategy,
     "apps.v1.DeploymentSpec": workloads.deployment_spec,

@@ -25,6 +25,12 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "admissionregistration.v1.ValidatingWebhook": ("name", "admissionReviewVersions", "sideEffects"),
     "admissionregistration.v1.Validation": ("expression",),
     "admissionregistration.v1.Variable": ("name", "expression"),
+    "admissionregistration.v1beta1.MatchCondition": ("name", "expression"),
+    "admissionregistration.v1beta1.MutatingAdmissionPolicy": ("spec",),
+    "admissionregistration.v1beta1.MutatingAdmissionPolicyBindingSpec": ("policyName",),
+    "admissionregistration.v1beta1.MutatingAdmissionPolicySpec": ("matchConstraints", "reinvocationPolicy"),
+    "admissionregistration.v1beta1.Mutation": ("patchType",),
+    "admissionregistration.v1beta1.Variable": ("name", "expression"),
     "apiregistration.v1.ServiceReference": ("namespace", "name"),
     "apps.v1.ControllerRevision": ("data",),
     "apps.v1.DaemonSetSpec": ("selector",),
@@ -167,6 +173,7 @@ BOUNDS: Final[dict[str, dict[str, Bounds]]] = {
 #: type → field → rule of the text, or of each text of a list; an empty one is not checked.
 TEXTS: Final[dict[str, dict[str, TextRule]]] = {
     "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec": {"policyName": checks.dns_subdomain},
+    "admissionregistration.v1beta1.MutatingAdmissionPolicyBindingSpec": {"policyName": checks.dns_subdomain},
     "autoscaling.v1.CrossVersionObjectReference": {"kind": checks.path_segment, "name": checks.path_segment},
     "autoscaling.v2.CrossVersionObjectReference": {"kind": checks.path_segment, "name": checks.path_segment},
     "autoscaling.v2.MetricIdentifier": {"name": checks.path_segment},

@@ -101,6 +101,11 @@ def policy_binding_spec(obj: Object, path: str) -> Iterator[Cause]:
     for index, action in enumerate(actions):
         if action in actions[:index]:
             yield field_duplicate(f"{at}[{index}]", action)
+    yield from param_ref(obj, path)
+
+
+def param_ref(obj: Object, path: str) -> Iterator[Cause]:
+    """The parameters of a binding."""
     reference = obj.get("paramRef")
     if isinstance(reference, dict):
         if bool(reference.get("name")) == (reference.get("selector") is not None):

@@ -40,27 +40,43 @@ def policy_spec(obj: Object, path: str) -> Iterator[Cause]:
     if not obj.get("validations") and not obj.get("auditAnnotations"):
         for field in ("validations", "auditAnnotations"):
             yield field_required(join(path, field), "validations or auditAnnotations must contain at least one item")
+    too_many = list(too_many_expressions(obj, path, "validations"))
+    known: dict[str, Type] = {}
+    params = isinstance(obj.get("paramKind"), dict)
+    yield from matching(obj, path, known, compiled=not too_many)
+    if too_many:
+        yield from too_many
+        return
+    for index, validation in enumerate(objects(obj, "validations")):
+        yield from _validation(validation, f"{join(path, 'validations')}[{index}]", params, known)
+    yield from _audit_annotations(obj, path, params, known)
+
+
+def too_many_expressions(obj: Object, path: str, rules: str) -> Iterator[Cause]:
+    """More expressions than are compiled."""
+    for field in ("variables", rules):
+        if (count := len(objects(obj, field))) > _MAX_EXPRESSIONS:
+            yield Cause("FieldValueTooMany", f"Too many: {count}: must have at most {_MAX_EXPRESSIONS} items", join(path, field))
+
+
+def matching(obj: Object, path: str, known: dict[str, Type], *, compiled: bool) -> Iterator[Cause]:
+    """What all policies have: constraints, the kind of parameters, and, if they are to be ``compiled``, conditions and variables.
+
+    The types of the variables are left in ``known``.
+    """
     if isinstance(obj.get("matchConstraints"), dict) and not section(obj, "matchConstraints").get("resourceRules"):
         yield field_required(join(path, "matchConstraints", "resourceRules"))
     kind = obj.get("paramKind")
+    params = isinstance(kind, dict)
     if isinstance(kind, dict):
         for field in ("apiVersion", "kind"):
             if not kind.get(field):
                 yield field_required(join(path, "paramKind", field))
-    for field in ("variables", "validations"):
-        if len(objects(obj, field)) > _MAX_EXPRESSIONS:
-            yield Cause(
-                "FieldValueTooMany", f"Too many: {len(objects(obj, field))}: must have at most {_MAX_EXPRESSIONS} items", join(path, field)
-            )
-            return
-    params = isinstance(kind, dict)
+    if not compiled:
+        return
     yield from match_conditions(obj, path, params=params)
-    known: dict[str, Type] = {}
     for index, variable in enumerate(objects(obj, "variables")):
         yield from _variable(variable, f"{join(path, 'variables')}[{index}]", params, known)
-    for index, validation in enumerate(objects(obj, "validations")):
-        yield from _validation(validation, f"{join(path, 'validations')}[{index}]", params, known)
-    yield from _audit_annotations(obj, path, params, known)
 
 
 def match_conditions(obj: Object, path: str, *, params: bool = False) -> Iterator[Cause]:
@@ -78,7 +94,7 @@ def match_conditions(obj: Object, path: str, *, params: bool = False) -> Iterato
         if name in seen:
             yield field_duplicate(join(at, "name"), name)
         seen.add(name)
-        yield from _expression(condition.get("expression"), join(at, "expression"), ("bool",), params=params)
+        yield from expression_problems(condition.get("expression"), join(at, "expression"), ("bool",), params=params)
 
 
 def policy(obj: Document, ctx: StrategyContext) -> list[Cause]:
@@ -108,13 +124,13 @@ def _variable(variable: Object, path: str, params: bool, known: dict[str, Type])
 
 
 def _validation(validation: Object, path: str, params: bool, known: Mapping[str, Type]) -> Iterator[Cause]:
-    yield from _expression(validation.get("expression"), join(path, "expression"), ("bool",), params=params, variables=known)
+    yield from expression_problems(validation.get("expression"), join(path, "expression"), ("bool",), params=params, variables=known)
     message, expression = validation.get("message") or "", validation.get("messageExpression") or ""
     if expression and not expression.strip():
         yield field_invalid(join(path, "messageExpression"), expression, "must be non-empty if specified")
     else:
         at = join(path, "messageExpression")
-        yield from _expression(expression, at, ("string",), params=params, authorizer=False, variables=known)
+        yield from expression_problems(expression, at, ("string",), params=params, authorizer=False, variables=known)
     if message and not message.strip():
         yield field_invalid(join(path, "message"), message, "must be non-empty if specified")
     elif "\n" in message.strip() or "\r" in message.strip():
@@ -140,10 +156,10 @@ def _audit_annotations(obj: Object, path: str, params: bool, known: Mapping[str,
         if len(text.encode()) > _MAX_ANNOTATION_EXPRESSION:
             yield field_required(join(at, "valueExpression"), f"must not exceed {_MAX_ANNOTATION_EXPRESSION} bytes in length")
             continue
-        yield from _expression(text, join(at, "valueExpression"), ("string", "null_type"), params=params, variables=known)
+        yield from expression_problems(text, join(at, "valueExpression"), ("string", "null_type"), params=params, variables=known)
 
 
-def _expression(
+def expression_problems(
     text: Json,
     path: str,
     results: tuple[str, ...],
@@ -151,6 +167,7 @@ def _expression(
     params: bool,
     authorizer: bool = True,
     variables: Mapping[str, Type] | None = None,
+    patches: bool = False,
 ) -> Iterator[Cause]:
     """Whether an expression, if there is one, compiles and may give what is wanted."""
     if not text:
@@ -159,7 +176,7 @@ def _expression(
         yield field_required(path, "expression is not specified")
         return
     try:
-        compile_expression(text, results=results, params=params, authorizer=authorizer, variables=variables)
+        compile_expression(text, results=results, params=params, authorizer=authorizer, variables=variables, patches=patches)
     except CompileError as error:
         yield _wrong(path, text, error)
 

@@ -93,6 +93,8 @@ ROWS: Final[dict[tuple[str, str], dict[str, Any]]] = {
         "update_hook": services.service_update,
         "companion_hook": service_companions,
     },
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): {**_generation(), "allow_unconditional_update": False},
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): {**_generation(), "allow_unconditional_update": False},
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): _WEBHOOKS,
     ("admissionregistration.k8s.io", "validatingadmissionpolicies"): {
         **_generation(),

@@ -17,6 +17,9 @@ from kplane_server.schema.cel.values import CompileError, Value
 
 #: The longest expression.
 MAX_EXPRESSION: Final = 16 * 1024
+#: What expressions of mutations give.
+PATCH_LIST: Final = "list(JSONPatch)"
+CONFIGURATION: Final = "Object"
 _ALWAYS: Final = ("object", "oldObject", "request", "namespaceObject")
 
 
@@ -33,23 +36,29 @@ def compile_expression(
     params: bool = False,
     authorizer: bool = True,
     variables: Mapping[str, Type] | None = None,
+    patches: bool = False,
 ) -> tuple[Program, Type]:
     """Compile an expression; also its type, so far as it can be told.
 
     results: the types that it may give; none for any. variables: those of the policy that are known so far, ``None`` where there
-    are none. Raises CompileError in upstream's words.
+    are none. patches: whether it may make objects and patches. Raises CompileError in upstream's words.
     """
     names = declared(params=params, authorizer=authorizer, variables=variables is not None)
     if len(text) > MAX_EXPRESSION:
         raise CompileError(f"expression too long: {len(text)} characters, at most {MAX_EXPRESSION} are allowed")
-    program = Program(text, names)
+    program = Program(text, names, patches=patches)
     scope = dict.fromkeys(names, DYN)
     if variables is not None:
         scope["variables"] = Type("fields", fields=variables)
     found = expression_type(text, scope)
     wanted = tuple(results)
-    if wanted and found.name not in (*wanted, "dyn"):
+    allowed = ("list",) if wanted == (PATCH_LIST,) else wanted
+    if wanted and found.name not in (*allowed, "dyn"):
+        if patches:
+            raise CompileError(f"must evaluate to {wanted[0]} but got {found}")
         raise CompileError(f"must evaluate to {' or '.join('null' if name == 'null_type' else name for name in wanted)}")
+    if wanted == (PATCH_LIST,) and found.name == "list" and (found.element or DYN).name not in ("JSONPatch", "dyn"):
+        raise CompileError(f"must evaluate to {PATCH_LIST} but got {found}")
     return program, found
 
 

@@ -10,23 +10,26 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from kplane_server.schema.cel import operators
-from kplane_server.schema.cel.parser import Call, Ident, Index, ListOf, Literal, MapOf, Node, Select
+from kplane_server.schema.cel.parser import Call, Ident, Index, ListOf, Literal, MapOf, Node, Select, StructOf, dotted
 from kplane_server.schema.cel.registry import FUNCTIONS, METHODS, Function
 from kplane_server.schema.cel.values import (
     NONE,
     CompileError,
     EvaluationError,
     Meter,
+    ObjectValue,
     Optional,
     TypeValue,
     Value,
     equal,
     ordered,
+    type_name,
 )
 from kplane_server.schema.limits import compile_pattern
 
 _LIST_COST: Final = 10
 _MAP_COST: Final = 30
+_STRUCT_COST: Final = 40
 
 
 class Frame:
@@ -66,9 +69,10 @@ def unescape(name: str) -> str:
 
 
 class Compiler:
-    """Compiles nodes; ``scope`` are the names that variables have at the place."""
+    """Compiles nodes; ``scope`` are the names that variables have at the place. ``patches``: whether objects and patches can be made."""
 
-    def __init__(self, scope: frozenset[str]) -> None:
+    def __init__(self, scope: frozenset[str], *, patches: bool = False) -> None:
+        self.patches = patches
         self.root = scope
         self.scope = scope
         self.used: set[str] = set()
@@ -107,18 +111,8 @@ def _ident(compiler: Compiler, node: Ident) -> Step:
     raise CompileError(f"undeclared reference to '{name}' (in container '')", node.position)
 
 
-def _dotted(node: Node) -> str:
-    """The name that a chain of selections spells, or nothing."""
-    if isinstance(node, Ident):
-        return node.name
-    if isinstance(node, Select) and not node.optional:
-        prefix = _dotted(node.operand)
-        return f"{prefix}.{node.field}" if prefix else ""
-    return ""
-
-
 def _select(compiler: Compiler, node: Select) -> Step:
-    name = _dotted(node)
+    name = dotted(node)
     if name in _TYPES and name.partition(".")[0] not in compiler.scope:
         return _literal(compiler, Literal(_TYPES[name], node.position))
     operand = compiler.compile(node.operand)
@@ -217,6 +211,35 @@ def _map(compiler: Compiler, node: MapOf) -> Step:
     return make
 
 
+#: Fields of a ``JSONPatch`` that are texts, empty unless they are given.
+PATCH_TEXTS: Final = ("op", "path", "from")
+
+
+def _struct(compiler: Compiler, node: StructOf) -> Step:
+    """Objects for patches; upstream: ``apiserver/pkg/cel/mutation``."""
+    name = node.name
+    if not compiler.patches or (name != "JSONPatch" and name.partition(".")[0] != "Object"):
+        raise CompileError(f"undeclared reference to '{name}' (in container '')", node.position)
+    is_patch = name == "JSONPatch"
+    entries = [(field, compiler.compile(value), optional) for field, value, optional in node.fields]
+
+    def make(frame: Frame) -> Value:
+        frame.meter.charge(_STRUCT_COST)
+        out = ObjectValue(name, dict.fromkeys(PATCH_TEXTS, "") if is_patch else {})
+        for field, step, optional in entries:
+            value = step(frame)
+            if optional:
+                if not _optional(value).present:
+                    continue
+                value = value.value
+            if is_patch and field in PATCH_TEXTS and not isinstance(value, str):
+                raise EvaluationError(f"unexpected type {type_name(value)} for JSONPatchType '{field}' field")
+            out[field] = value
+        return out
+
+    return make
+
+
 def _call(compiler: Compiler, node: Call) -> Step:
     special = _SPECIAL.get(node.function)
     if node.target is None and special is not None:
@@ -228,7 +251,7 @@ def _call(compiler: Compiler, node: Call) -> Step:
         return _apply(compiler, _find(FUNCTIONS, node.function, node), node.arguments)
     if isinstance(node.target, Ident) and node.target.name not in compiler.scope:
         qualified = f"{node.target.name}.{node.function}"
-        if qualified in FUNCTIONS:
+        if qualified in FUNCTIONS and (compiler.patches or node.target.name != "jsonpatch"):
             return _apply(compiler, _find(FUNCTIONS, qualified, node), node.arguments)
     _check_pattern(node)
     return _apply(compiler, _find(METHODS, node.function, node), (node.target, *node.arguments))
@@ -414,6 +437,7 @@ _COMPILERS: Final[dict[type, Callable[[Compiler, Any], Step]]] = {
     Call: _call,
     ListOf: _list,
     MapOf: _map,
+    StructOf: _struct,
 }
 
 #: Calls on a value whose arguments are not evaluated first, by name and number of arguments. ``macros`` fills it.

@@ -67,8 +67,6 @@ class MapOf(NamedTuple):
     position: int
 
 
-Node = Literal | Ident | Select | Index | Call | ListOf | MapOf
-
 _RESERVED: Final = frozenset(
     {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace"}
     | {"return", "var", "void", "while"}
@@ -97,6 +95,27 @@ _PRECEDENCE: Final = {
     **dict.fromkeys(("*", "/", "%"), 5),
 }
 _KEYWORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None}
+
+
+class StructOf(NamedTuple):
+    """``Name.of.type{field: value, ?field: value}``: the type, and fields with whether each is optional."""
+
+    name: str
+    fields: tuple[tuple[str, Node, bool], ...]
+    position: int
+
+
+Node = Literal | Ident | Select | Index | Call | ListOf | MapOf | StructOf
+
+
+def dotted(node: Node) -> str:
+    """The name that a chain of selections spells, or nothing."""
+    if isinstance(node, Ident):
+        return node.name
+    if isinstance(node, Select) and not node.optional:
+        prefix = dotted(node.operand)
+        return f"{prefix}.{node.field}" if prefix else ""
+    return ""
 
 
 class _Token(NamedTuple):
@@ -199,6 +218,8 @@ def _children(node: Node) -> list[Node]:
             return [item for item, _ in node.items]
         case MapOf():
             return [part for key, value, _ in node.entries for part in (key, value)]
+        case StructOf():
+            return [value for _, value, _ in node.fields]
     return []
 
 
@@ -296,6 +317,8 @@ class _Parser:
                 optional = self.accept("?")
                 node = Index(node, self.expression(), optional, token.position)
                 self.expect("]")
+            elif self.peek("{") and (struct := dotted(node)):
+                node = self.struct_of(struct, token.position)
             else:
                 return node
 
@@ -349,6 +372,22 @@ class _Parser:
                 break
         self.expect("]")
         return ListOf(tuple(items), position)
+
+    def struct_of(self, name: str, position: int) -> Node:
+        self.expect("{")
+        fields: list[tuple[str, Node, bool]] = []
+        while not self.peek("}"):
+            optional = self.accept("?")
+            field = self.take()
+            if field.kind != "word" or field.text in ("in", *_KEYWORDS):
+                self.at -= 1
+                self.fail("expecting IDENTIFIER")
+            self.expect(":")
+            fields.append((field.text, self.expression(), optional))
+            if not self.accept(","):
+                break
+        self.expect("}")
+        return StructOf(name, tuple(fields), position)
 
     def map_of(self, position: int) -> Node:
         entries: list[tuple[Node, Node, bool]] = []

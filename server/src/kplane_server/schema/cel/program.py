@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from kplane_server.schema.cel import authorizer, conversions, kinds, lists, macros, network, text
+from kplane_server.schema.cel import authorizer, conversions, kinds, lists, macros, network, patches, text
 from kplane_server.schema.cel.compiler import Compiler, Frame
 from kplane_server.schema.cel.parser import parse
 from kplane_server.schema.cel.values import CompileError, Meter, Value
@@ -17,7 +17,7 @@ from kplane_server.schema.cel.values import CompileError, Meter, Value
 CALL_LIMIT: Final = 100_000
 
 #: The libraries: importing them fills the tables of functions and macros that the compiler looks into.
-LIBRARIES: Final = (authorizer, conversions, kinds, lists, macros, network, text)
+LIBRARIES: Final = (authorizer, conversions, kinds, lists, macros, network, patches, text)
 
 
 class Program:
@@ -25,8 +25,8 @@ class Program:
 
     __slots__ = ("_run", "source", "variables")
 
-    def __init__(self, source: str, declared: Iterable[str]) -> None:
-        compiler = Compiler(frozenset(declared))
+    def __init__(self, source: str, declared: Iterable[str], *, patches: bool = False) -> None:
+        compiler = Compiler(frozenset(declared), patches=patches)
         self.source = source
         try:
             self._run = compiler.compile(parse(source))

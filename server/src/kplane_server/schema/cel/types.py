@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kplane_server.schema.cel.compiler import unescape
-from kplane_server.schema.cel.parser import Call, Ident, Index, ListOf, Literal, MapOf, Node, Select, parse
+from kplane_server.schema.cel.compiler import PATCH_TEXTS, unescape
+from kplane_server.schema.cel.parser import Call, Ident, Index, ListOf, Literal, MapOf, Node, Select, StructOf, parse
 from kplane_server.schema.cel.program import Program, describe
 from kplane_server.schema.cel.values import CompileError, type_name
 from kplane_server.schema.structural import Schema
@@ -59,7 +59,7 @@ _BY_RESULT: Final = {
     "int": """size indexOf lastIndexOf int getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes
         getSeconds getMilliseconds family prefixLength asInteger sign compareTo major minor patch""",
     "string": """string charAt lowerAscii upperAscii replace substring trim join find strings.quote format getScheme getHost
-        getHostname getPort getEscapedPath""",
+        jsonpatch.escapeKey getHostname getPort getEscapedPath""",
     "double": "double asApproximateFloat",
     "uint": "uint",
     "bytes": "bytes",
@@ -142,7 +142,26 @@ class _Checker:
                 self.check(key, scope)
                 self.check(value, scope)
             return Type("map", DYN)
+        if isinstance(node, StructOf):
+            return self.struct_of(node, scope)
         return self.call(node, scope)
+
+    def struct_of(self, node: StructOf, scope: Scope) -> Type:
+        """Objects may have any field; patches have those of a JSON patch's operation."""
+        for field, value, optional in node.fields:
+            found = self.check(value, scope)
+            if optional:
+                if found.name not in ("optional_type", "dyn"):
+                    raise CompileError(f"expected type 'optional_type(dyn)' but found '{found}'", node.position)
+                found = found.element or DYN
+            if node.name != "JSONPatch" or field == "value":
+                continue
+            if field not in PATCH_TEXTS:
+                raise CompileError(f"undefined field '{field}'", node.position)
+            if found.name not in ("string", "dyn"):
+                why = f"expected type of field '{field}' is 'string' but provided type is '{found}'"
+                raise CompileError(why, node.position)
+        return Type(node.name)
 
     def select(self, node: Select, scope: Scope) -> Type:
         operand = self.check(node.operand, scope)
@@ -163,7 +182,7 @@ class _Checker:
             return operand.fields[node.field]
         if operand.name == "map":
             return operand.element or DYN
-        if operand.name == "dyn":
+        if operand.name == "dyn" or _made(operand):
             return DYN
         if operand.name == "optional_type":
             return self.field(operand.element or DYN, node)
@@ -228,6 +247,11 @@ class _Checker:
         if node.function in ("map", "transformList"):
             return Type("list", results[-1])
         return BOOL if node.function in _RESULTS else DYN
+
+
+def _made(kind: Type) -> bool:
+    """Whether a type is one that patches are made of."""
+    return kind.name == "JSONPatch" or kind.name.partition(".")[0] == "Object"
 
 
 def _expect_bool(found: Type, node: Call) -> None:

@@ -121,6 +121,16 @@ class SetList(list[Value]):
     """A list of a field with list type ``set``: order is of no account, and ``+`` is union."""
 
 
+class ObjectValue(dict[str, Value]):
+    """An object that an expression made of a named type: ``Object.spec{replicas: 1}``, ``JSONPatch{op: "remove", path: "/a"}``."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str, fields: dict[str, Value]) -> None:
+        super().__init__(fields)
+        self.name = name
+
+
 class MapList(list[Value]):
     """A list of a field with list type ``map``: items are told apart by ``keys``."""
 
@@ -129,6 +139,8 @@ class MapList(list[Value]):
 
 def type_name(value: Value) -> str:
     """The name of a value's type."""
+    if isinstance(value, ObjectValue):
+        return value.name
     for cls, name in _NAMES:
         if isinstance(value, cls):
             return name
@@ -166,7 +178,7 @@ def equal(left: Value, right: Value, meter: Meter) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return _equal_lists(left, right, meter)
     if isinstance(left, dict) and isinstance(right, dict):
-        if len(left) != len(right):
+        if getattr(left, "name", "") != getattr(right, "name", "") or len(left) != len(right):
             return False
         return all(key in right and equal(value, right[key], meter) for key, value in left.items())
     if isinstance(left, Optional) and isinstance(right, Optional):

@@ -26,8 +26,16 @@ MAX_PATH_DEPTH: Final = 128
 _INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
+class TestFailed(Invalid):
+    """A ``test`` operation found another value."""
+
+
 class _Fails(Exception):
     """An operation does not apply."""
+
+
+class _TestFails(_Fails):
+    """The value is not what a ``test`` says."""
 
 
 class _Target:
@@ -161,7 +169,7 @@ def _op_test(target: _Target, operation: Mapping[str, Json], path: str) -> None:
     # As upstream: a missing member equals null.
     value = container.get(part) if isinstance(container, dict) else _within(f"error in test for path: '{path}'", lambda: _get(*found))
     if not equal(value, operation.get("value")):
-        raise _Fails(f"testing value {path} failed: test failed")
+        raise _TestFails(f"testing value {path} failed: test failed")
 
 
 _OPERATIONS: Final[dict[str, Callable[[_Target, Mapping[str, Json], str], None]]] = {
@@ -221,6 +229,8 @@ def apply(document: Json, operations: Json) -> Json:
             raise BadRequest(f"Unexpected kind: {str(kind)[:64]}")
         try:
             run(target, operation, _text(operation, "path"))
+        except _TestFails as error:
+            raise TestFailed(str(error)) from error
         except _Fails as error:
             raise Invalid(str(error)) from error
     if "" not in target.root:
