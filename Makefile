@@ -15,7 +15,9 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VENV        := $(CURDIR)/.venv
 BIN         := $(VENV)/bin
 COLLECTIONS := $(CURDIR)/.build/collections
-COPY        := $(CURDIR)/.build/test/ansible_collections/kplane/core
+# Real copies of the collection, for ansible-test: one for each lane, so that lanes may run side by side.
+COPIES      := $(CURDIR)/.build/copies
+COPY         = $(COPIES)/$@/ansible_collections/kplane/core
 STAMPS      := $(CURDIR)/.build/stamps
 KUBECTL     := $(CURDIR)/.cache/bin/kubectl
 KIND        := $(CURDIR)/.cache/bin/kind
@@ -95,13 +97,13 @@ sanity: $(STAMPS)/test ## ansible-test sanity, without exceptions
 
 unit: $(STAMPS)/test ## pure logic and contracts
 	pytest -n $(JOBS) tests/server/unit tests/server/contract
-	tests/support/ansible_test.sh $(COPY)-units units --color no
+	tests/support/ansible_test.sh $(COPY) units --color no
 
 server-test: $(STAMPS)/test $(KUBECTL) ## a real server, kubectl and the Python client
 	pytest -n $(JOBS) --timeout 300 tests/server --ignore tests/server/unit --ignore tests/server/contract
 
 collection-test: $(STAMPS)/test ## real playbooks and modules, twice, in check mode and with errors
-	tests/support/ansible_test.sh $(COPY)-integration integration --color no
+	tests/support/ansible_test.sh $(COPY) integration --color no
 
 e2e: $(STAMPS)/test $(KUBECTL) $(KIND) $(K3D) ## the README's commands on a stranger's machine, and every provider
 	PYTHONPATH=tests/server pytest --timeout 900 tests/e2e

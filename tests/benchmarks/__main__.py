@@ -17,12 +17,13 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import collection, fleet, inventory, noisy, requests, watches
+from benchmarks import api, collection, fleet, inventory, noisy, requests, watches
 from benchmarks.report import Figure
 
 FIGURES: dict[str, Callable[[Path], list[Figure]]] = {
     "requests": requests.measure,
     "watches": watches.measure,
+    "api": api.measure,
     "noisy": noisy.measure,
     "fleet": fleet.measure,
     "collection": collection.measure,

@@ -40,8 +40,8 @@ class Outcome:
 class _Connection(asyncio.Protocol):
     """One keep-alive connection that sends the next request when the last is answered."""
 
-    def __init__(self, source: Source, head: bytes, outcome: Outcome, done: asyncio.Future[None]) -> None:
-        self.source, self.head, self.outcome, self.done = source, head, outcome, done
+    def __init__(self, source: Source, head: bytes, kind: bytes, outcome: Outcome, done: asyncio.Future[None]) -> None:
+        self.source, self.head, self.kind, self.outcome, self.done = source, head, kind, outcome, done
         self.buffer = b""
         self.sent_at = 0.0
         self.transport: asyncio.Transport | None = None
@@ -57,7 +57,7 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
             return
         method, path, body = request
-        length = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body) if body else b""
+        length = b"%bcontent-length: %d\r\n" % (self.kind, len(body)) if body else b""
         self.sent_at = time.perf_counter()
         self.transport.write(b"%b %b HTTP/1.1\r\n%b%b\r\n%b" % (method.encode(), path.encode(), self.head, length, body))
 
@@ -88,26 +88,20 @@ class _Connection(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def run(host: str, port: int, tls: ssl.SSLContext, token: str, sources: Sequence[Source]) -> Outcome:
-    """Drive one connection for each source until all are exhausted."""
-    return await _drive(host, port, tls, token, [lambda h, o, d, s=s: _Connection(s, h, o, d) for s in sources])  # type: ignore[misc]
-
-
-async def _drive(
-    host: str,
-    port: int,
-    tls: ssl.SSLContext,
-    token: str,
-    makers: Sequence[Callable[[bytes, Outcome, asyncio.Future[None]], _Connection]],
+async def run(
+    host: str, port: int, tls: ssl.SSLContext, token: str, sources: Sequence[Source], *, content_type: str = "application/json"
 ) -> Outcome:
+    """Drive one connection for each source until all are exhausted."""
     loop = asyncio.get_running_loop()
     outcome = Outcome()
     head = f"host: {host}:{port}\r\nauthorization: Bearer {token}\r\naccept: application/json\r\n".encode()
+    kind = f"content-type: {content_type}\r\n".encode()
     waiting = []
     started = time.perf_counter()
-    for maker in makers:
+    for source in sources:
         done: asyncio.Future[None] = loop.create_future()
-        await loop.create_connection(lambda maker=maker, done=done: maker(head, outcome, done), host, port, ssl=tls, server_hostname=host)  # type: ignore[misc]
+        connection = _Connection(source, head, kind, outcome, done)
+        await loop.create_connection(lambda connection=connection: connection, host, port, ssl=tls, server_hostname=host)  # type: ignore[misc]
         waiting.append(done)
     await asyncio.gather(*waiting)
     outcome.seconds = time.perf_counter() - started
