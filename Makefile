@@ -97,7 +97,7 @@ sanity: $(STAMPS)/test ## ansible-test sanity, without exceptions
 
 unit: $(STAMPS)/test ## pure logic and contracts
 	pytest -n $(JOBS) tests/server/unit tests/server/contract
-	tests/support/ansible_test.sh $(COPY) units --color no
+	tests/support/ansible_test.sh $(COPY) units --color no --python-interpreter $(BIN)/python --python $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
 server-test: $(STAMPS)/test $(KUBECTL) ## a real server, kubectl and the Python client
 	pytest -n $(JOBS) --timeout 300 tests/server --ignore tests/server/unit --ignore tests/server/contract
