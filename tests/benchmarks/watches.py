@@ -82,15 +82,16 @@ async def _lags(vcp: Client, watchers: int, rate: int) -> tuple[list[float], int
 
     async def write(share: int) -> int:
         session = await Session.open(host, port, tls, token)
-        number = 0
+        done = 0
         for number in range(rate * SECONDS // WRITERS):
             await asyncio.sleep(max(0.0, began + number * WRITERS / rate - time.perf_counter()))
             if time.perf_counter() - began > SECONDS:
                 break
             document = config_map(f"l-{share}-{number}", {"sent": f"{time.time():.6f}"}, labels={"bench": ""})
             await session.request("POST", maps, json.dumps(document, separators=(",", ":")).encode())
+            done += 1
         session.close()
-        return number
+        return done
 
     written = sum(await asyncio.gather(*(write(share) for share in range(WRITERS))))
     await asyncio.sleep(1.0)
