@@ -49,10 +49,6 @@ class ApiRequest(NamedTuple):
     name: str = ""
     subresource: str = ""
 
-    @property
-    def is_resource(self) -> bool:
-        return bool(self.resource)
-
 
 def check_path(path: str, limit: int) -> None:
     """Refuse what no client of good will sends, before anything else looks at it."""

@@ -34,11 +34,6 @@ def is_dns_subdomain(value: str) -> bool:
     return len(value) <= SUBDOMAIN_MAX_LENGTH and _SUBDOMAIN.fullmatch(value) is not None
 
 
-def is_path_segment(value: str) -> bool:
-    """Whether ``value`` can be one segment of a REST path (the rule for RBAC names and the like)."""
-    return bool(value) and value not in (".", "..") and "/" not in value and "%" not in value
-
-
 def is_vcp_name(value: str) -> bool:
     """Whether ``value`` may name a new virtual control plane: a DNS-1123 label that is not reserved."""
     return value not in RESERVED_VCP_NAMES and is_dns_label(value)

@@ -137,10 +137,6 @@ def cidr_text(text: str) -> list[str]:
     return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
 
 
-def absolute_path(text: str) -> list[str]:
-    return [] if text.startswith("/") else ["must be an absolute path"]
-
-
 # -- figures -------------------------------------------------------------------------------------------------------------------------
 def bounds_cause(path: str, value: Json, bounds: Bounds) -> Cause | None:
     """Why a number is out of bounds, if it is."""

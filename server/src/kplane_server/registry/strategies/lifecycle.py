@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64encode
 from typing import Any, Final
 
@@ -133,16 +132,6 @@ def secret_update(new: Document, old: Document, ctx: StrategyContext) -> None:
     _merge_string_data(new)
     if not new.get("type"):
         new["type"] = old.get("type")
-
-
-def decoded_size(value: Json) -> int:
-    """How many bytes a base64 text stands for. Raises ``ValueError`` for text that is not base64."""
-    if not isinstance(value, str):
-        raise ValueError("not a text")
-    try:
-        return len(binascii.a2b_base64(value, strict_mode=True))
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
 
 
 # -- workloads -----------------------------------------------------------------------------------------------------------------------
