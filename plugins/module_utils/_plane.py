@@ -15,12 +15,8 @@ from ansible_collections.kplane.core.plugins.module_utils import _auth, _config,
 from ansible_collections.kplane.core.plugins.module_utils._client import Client
 from ansible_collections.kplane.core.plugins.module_utils._contract import cluster_name_problem, vcp_path
 from ansible_collections.kplane.core.plugins.module_utils._errors import KubeconfigError, ProviderError
-from ansible_collections.kplane.core.plugins.module_utils._providers import registry
+from ansible_collections.kplane.core.plugins.module_utils._providers import drivers, registry
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Driver, Plane
-from ansible_collections.kplane.core.plugins.module_utils._providers.embedded import EmbeddedDriver
-from ansible_collections.kplane.core.plugins.module_utils._providers.k3s import K3sDriver
-from ansible_collections.kplane.core.plugins.module_utils._providers.kind import KindDriver
-from ansible_collections.kplane.core.plugins.module_utils._providers.kubeconfig import KubeconfigDriver
 
 Params = t.Mapping[str, t.Any]
 
@@ -75,17 +71,13 @@ def _driver(provider: str, name: str, params: Params, profile: _config.Profile) 
     # What the profile remembers belongs to the management plane that it names, not to another one.
     remembered = profile.section(provider) if name == profile.cluster_name else {}
     namespace = params.get("namespace") or profile.namespace
-    if provider == EmbeddedDriver.provider:
-        return EmbeddedDriver(name, params.get("data_dir") or remembered.get("dataDir"), params.get("executable"))
-    if provider == KindDriver.provider:
-        return KindDriver(name, params.get("executable"), namespace)
-    if provider == K3sDriver.provider:
-        return K3sDriver(name, params.get("executable"), namespace)
-    if provider == KubeconfigDriver.provider:
+    if provider == drivers.EMBEDDED:
+        return drivers.embedded()(name, params.get("data_dir") or remembered.get("dataDir"), params.get("executable"))
+    if provider == drivers.KUBECONFIG:
         source = params.get("management_kubeconfig") or remembered.get("path")
         context = params.get("management_context") or remembered.get("context")
-        return KubeconfigDriver(name, source, context, namespace, float(params.get("request_timeout") or 30.0))
-    raise ProviderError(f"No driver is made for the provider {provider!r}")
+        return drivers.kubeconfig()(name, source, context, namespace, float(params.get("request_timeout") or 30.0))
+    return drivers.CONTAINER_DRIVERS[provider]()(name, params.get("executable"), namespace)
 
 
 def reach(params: Params) -> Reached:
@@ -108,7 +100,7 @@ def reach_cluster(params: Params) -> Client:
     if _given(params):
         return Client(_given_connection(params.get("management_kubeconfig"), params.get("management_context")), timeout)
     driver = choose(params).driver
-    if driver.provider == EmbeddedDriver.provider:
+    if driver.provider == drivers.EMBEDDED:
         raise ProviderError("An embedded management plane has no stack to apply: kplane-server is all of it in one process")
     found = driver.kubeconfig()
     return Client(_auth.connection(found.document, found.context, found.base, found.source), timeout)
@@ -117,7 +109,7 @@ def reach_cluster(params: Params) -> Client:
 def _given(params: Params) -> bool:
     """Whether the caller leads to an API directly; with the provider ``kubeconfig`` it is the driver that reads what was given."""
     return bool(params.get("management_kubeconfig") or params.get("management_context")) and (
-        params.get("provider") != KubeconfigDriver.provider
+        params.get("provider") != drivers.KUBECONFIG
     )
 
 

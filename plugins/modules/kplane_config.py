@@ -131,7 +131,7 @@ def fields(params: t.Mapping[str, t.Any]) -> _config.Document:
     if params["provider"] == registry.AUTO:
         found["provider"] = None
     elif params["provider"] is not None:
-        found["provider"] = registry.require_driver(params["provider"], "asked for")
+        found["provider"] = registry.require_provider(params["provider"], "asked for")
     return found
 
 

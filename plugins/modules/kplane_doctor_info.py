@@ -38,12 +38,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 providers:
-  description: For each provider, whether this release supports it, whether the host is ready for it, and what it needs.
+  description: For each provider, whether the host is ready for it, and what it needs.
   returned: always
   type: dict
   sample:
     embedded:
-      supported: true
       ready: true
       requirements:
         - name: kplane-server
@@ -81,7 +80,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kplane.core.plugins.module_utils import _argspec, _module, _plane
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
-from ansible_collections.kplane.core.plugins.module_utils._providers import registry
+from ansible_collections.kplane.core.plugins.module_utils._providers.drivers import PROVIDERS
 from ansible_collections.kplane.core.plugins.module_utils._providers.requirements import Requirement, requirements
 
 
@@ -93,7 +92,7 @@ def ready(needed: t.Sequence[Requirement]) -> bool:
 def provider_lines(name: str, needed: t.Sequence[Requirement]) -> list[str]:
     """One provider, for people."""
     state = "ready" if ready(needed) else "something is missing"
-    lines = [f"{name}: {state if name in registry.DRIVERS else 'not supported by this release'}"]
+    lines = [f"{name}: {state}"]
     for entry in needed:
         lines.append(f"  {'ok' if entry.found else 'missing' if entry.required else 'optional'}: {entry.name} ({entry.detail})")
         if not entry.found:
@@ -111,7 +110,7 @@ def plane_lines(plane: t.Any) -> list[str]:
 def work(module: AnsibleModule) -> _module.Result:
     """Look at everything; a problem is a line of the report, not a failure."""
     needed = requirements(module.params["executable"])
-    lines = [line for name in registry.PROVIDERS for line in provider_lines(name, needed[name])]
+    lines = [line for name in PROVIDERS for line in provider_lines(name, needed[name])]
     chosen, plane = "", None
     try:
         choice = _plane.choose(module.params)
@@ -125,7 +124,7 @@ def work(module: AnsibleModule) -> _module.Result:
     return {
         "changed": False,
         "providers": {
-            name: {"supported": name in registry.DRIVERS, "ready": ready(entries), "requirements": [entry.summary() for entry in entries]}
+            name: {"ready": ready(entries), "requirements": [entry.summary() for entry in entries]}
             for name, entries in needed.items()
         },
         "chosen": chosen,

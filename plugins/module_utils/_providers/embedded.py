@@ -22,6 +22,7 @@ from ansible_collections.kplane.core.plugins.module_utils import _auth, _io, _ku
 from ansible_collections.kplane.core.plugins.module_utils._client import Client
 from ansible_collections.kplane.core.plugins.module_utils._contract import DEFAULT_PORT, PORT_RANGE
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError, ProviderError, ProviderMissing
+from ansible_collections.kplane.core.plugins.module_utils._home import user_data_home
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Drift, Driver, Kubeconfig, Options, Plane
 
 EXECUTABLE: t.Final = "kplane-server"
@@ -35,12 +36,6 @@ _STOP_TIMEOUT = 60.0
 _READY_TIMEOUT = 5.0
 #: How a server says that it could not have the port.
 _PORT_REASON = "PortInUse"
-
-
-def user_data_home(environ: t.Mapping[str, str] | None = None) -> str:
-    """Where programs keep data of the user (XDG Base Directory Specification)."""
-    environ = os.environ if environ is None else environ
-    return environ.get("XDG_DATA_HOME") or _io.expand("~/.local/share")
 
 
 def default_data_dir(name: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError
-from ansible_collections.kplane.core.plugins.module_utils._providers import registry, requirements
+from ansible_collections.kplane.core.plugins.module_utils._providers import drivers, registry, requirements
 
 
 def test_what_is_asked_for_is_taken():
@@ -38,7 +38,7 @@ def test_what_does_not_exist_says_so():
 
 def test_every_provider_of_the_contract_has_requirements_with_advice():
     needed = requirements.requirements()
-    assert set(needed) == set(registry.PROVIDERS)
+    assert set(needed) == set(drivers.PROVIDERS)
     for entries in needed.values():
         for entry in entries:
             assert entry.hint
