@@ -214,3 +214,40 @@ func TestMetadataInformer(t *testing.T) {
 		}
 	}
 }
+
+// TestAcrossARestart is run by a test that restarts the server meanwhile, so that the revision of the informer is no longer kept. The
+// informer has to list again, which shows in what it has: what came while it could not look is there, what went is not.
+func TestAcrossARestart(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	wire := config(t)
+	tap := &recorder{}
+	wire.Wrap(func(next http.RoundTripper) http.RoundTripper { tap.next = next; return tap })
+	factory := informers.NewSharedInformerFactoryWithOptions(kubernetes.NewForConfigOrDie(wire), 0, informers.WithNamespace("default"))
+	lister := factory.Core().V1().ConfigMaps().Lister().ConfigMaps("default")
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	eventually(t, "the object of before", func() bool { _, err := lister.Get("before"); return err == nil })
+	fmt.Println("SYNCED")
+	deadline := time.Now().Add(4 * patience)
+	for {
+		_, missing := lister.Get("after")
+		_, stays := lister.Get("before")
+		if missing == nil && stays != nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the informer does not follow")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	states := 0
+	for _, one := range tap.exchanges("configmaps") {
+		if one.code == http.StatusOK && (!one.watch || one.sendInitialEvents == "true") {
+			states++
+		}
+	}
+	if states != 2 {
+		t.Fatalf("the state was asked for %d times, not at the start and after the restart: %+v", states, tap.exchanges("configmaps"))
+	}
+}

@@ -152,8 +152,21 @@ def test_a_revision_that_is_no_longer_kept(compacted: tuple[Client, dict[str, An
     for query in (f"resourceVersion={old}&resourceVersionMatch=Exact", f"resourceVersion={old}&limit=1"):
         expired = client.get(f"{MAPS}?{query}").fails(410, "Expired")
         assert expired["message"] == "The resourceVersion for the provided list is too old."
-    expired = client.get(f"{MAPS}?watch=1&resourceVersion={old}").fails(410, "Expired")
-    assert expired["message"].startswith(f"too old resource version: {old} (")
+    # A watch begins all the same, and says it in the stream: informers look for it there.
+    for path in (MAPS, f"{MAPS}?fieldSelector=metadata.name%3Dm1"):
+        (event,) = stream(client, f"{path}{'&' if '?' in path else '?'}watch=1&resourceVersion={old}")
+        expired = event["object"]
+        assert (event["type"], expired["kind"], expired["code"], expired["reason"]) == ("ERROR", "Status", 410, "Expired")
+        assert expired["message"].startswith(f"too old resource version: {old} (")
+    for accept in (TABLE, METADATA):
+        (event,) = stream(client, f"{MAPS}?watch=1&resourceVersion={old}", accept)
+        assert (event["type"], event["object"]["kind"], event["object"]["code"]) == ("ERROR", "Status", 410)
+    framed = client.get(f"{MAPS}?watch=1&resourceVersion={old}", Accept="application/vnd.kubernetes.protobuf;stream=watch")
+    assert framed.headers["content-type"] == "application/vnd.kubernetes.protobuf;stream=watch"
+    (length,) = struct.unpack(">I", framed.body[:4])
+    assert length == len(framed.body) - 4
+    assert b"ERROR" in framed.body
+    assert b"Expired" in framed.body
     # Where the state of now is as good, it is given.
     assert len(client.get(f"{MAPS}?resourceVersion={old}").ok()["items"]) == 5
     assert names(stream(client, f"{MAPS}?{LIST_AS_STREAM}&resourceVersion={old}&timeoutSeconds=1"))[-1][0] == "BOOKMARK"

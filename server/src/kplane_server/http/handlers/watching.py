@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""WATCH: begins at once or fails with a Status; the stream itself runs outside of the deadline and the bound of requests in flight."""
+"""WATCH: begins at once or fails with a Status; the stream itself runs outside of the deadline and the bound of requests in flight.
+
+What is too old to begin at is told in the stream, as upstream does, for clients that list again look for it there.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from dataclasses import replace
 from kplane_server.http.call import Answer, ResourceCall
 from kplane_server.http.inflight import InFlight
 from kplane_server.http.negotiation import WATCH_VIEWS, Encoding, View
-from kplane_server.http.response import StreamResponse
+from kplane_server.http.response import Outlet, StreamResponse
 from kplane_server.http.views import MetadataView, ProtobufView, TableView, include_object
 from kplane_server.http.watchstream import PlainView, WatchStream, WatchStreams
 from kplane_server.http.watchstream import View as StreamView
+from kplane_server.model.errors import Expired
 from kplane_server.registry.options import WatchOptions, parse_watch_options
 from kplane_server.vcp.activity import Activity
 
@@ -46,6 +50,9 @@ class Watching:
         self._open.enter(plane)
         try:
             source = call.plane.api.watch(call.info, call.namespace or None, options)
+        except Expired as error:
+            self._open.leave(plane)
+            return _refusing(view, error)
         except BaseException:
             self._open.leave(plane)
             raise
@@ -64,6 +71,15 @@ class Watching:
             bookmarks=options.allow_bookmarks,
         )
         return StreamResponse(stream.run, close, content_type=view.content_type)
+
+
+def _refusing(view: StreamView, error: Expired) -> StreamResponse:
+    """A stream that says one thing and ends."""
+
+    async def run(outlet: Outlet) -> None:
+        await outlet.send(view.error(error.status()))
+
+    return StreamResponse(run, lambda: None, content_type=view.content_type)
 
 
 def _view(call: ResourceCall) -> StreamView:
