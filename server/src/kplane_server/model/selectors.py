@@ -252,11 +252,6 @@ def label_selector_from_document(document: Json | None) -> LabelSelector:
     return LabelSelector(tuple(sorted(requirements, key=lambda r: r.key)))
 
 
-def selector_from_labels(labels: Mapping[str, str]) -> LabelSelector:
-    """The selector of a plain map (``Service.spec.selector``): every pair must be there."""
-    return LabelSelector(tuple(LabelRequirement(key, "=", (value,)) for key, value in sorted(labels.items())))
-
-
 class FieldRequirement(NamedTuple):
     """One term of a field selector; ``operator`` is ``=`` or ``!=``."""
 

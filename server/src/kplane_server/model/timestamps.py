@@ -29,11 +29,6 @@ def micro_from_epoch(seconds: float) -> str:
     return f"{from_epoch(whole)[:-1]}.{fraction:06d}Z"
 
 
-def micro_now() -> str:
-    """The current time in microseconds."""
-    return micro_from_epoch(time.time())
-
-
 def parse(text: str) -> datetime:
     """A ``datetime`` in UTC from any RFC 3339 text. Raises ``ValueError``."""
     found = _RFC3339.fullmatch(text)

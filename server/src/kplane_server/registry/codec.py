@@ -74,15 +74,6 @@ def with_api_version(value: bytes, stored: str, wanted: str) -> bytes:
     return draft.at(int(revision)) if revision else encode_without_revision({**obj, "apiVersion": wanted})
 
 
-def revision_text(value: bytes) -> str:
-    """``metadata.resourceVersion`` of a stored document."""
-    start = value.find(_REVISION_FIELD)
-    if start < 0:
-        return str(decode(value)["metadata"].get("resourceVersion", ""))
-    start += len(_REVISION_FIELD)
-    return value[start : value.index(b'"', start)].decode()
-
-
 def draft_of(value: bytes) -> Draft:
     """The draft of a stored document, for a change that leaves its content as it is (a deletion)."""
     start = value.find(_REVISION_FIELD)

@@ -57,7 +57,6 @@ def test_a_new_directory_is_private_and_marked(tmp_path: Path) -> None:
         assert len(opened.master_secret) == 32
     assert path.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {0o600}
-    assert datadir.is_data_directory(path)
     assert json.loads((path / datadir.MARKER).read_bytes())["format"] == datadir.FORMAT
 
 

@@ -73,6 +73,15 @@ def test_a_pod_requests_what_it_is_limited_to() -> None:
     assert pod["spec"]["enableServiceLinks"] is True
 
 
+def test_times_in_the_form_of_the_server() -> None:
+    """UTC; whole seconds for a Time, six decimals for a MicroTime."""
+    lease = defaulted("coordination.k8s.io/v1", "Lease", spec={"renewTime": "2026-01-02T03:04:05.5+01:00", "acquireTime": "tomorrow"})
+    assert lease["spec"] == {"renewTime": "2026-01-02T02:04:05.500000Z", "acquireTime": "tomorrow"}  # what is none is left for validation
+    condition = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05.5+01:00", "lastProbeTime": None}
+    pod = defaulted("v1", "Pod", spec={"containers": []}, status={"conditions": [condition]})
+    assert pod["status"]["conditions"] == [condition | {"lastTransitionTime": "2026-01-02T02:04:05Z"}]
+
+
 def test_probes_volumes_and_environment_anywhere() -> None:
     container = {
         "name": "c",

@@ -17,7 +17,7 @@ from typing import Any, Final
 from kplane_server.model import metadata
 from kplane_server.model.errors import Cause, Json, field_duplicate, field_invalid, field_not_supported, field_required
 from kplane_server.model.quantity import parse_quantity
-from kplane_server.registry.strategies.typewalk import Planner, enumerations, quantities, walk
+from kplane_server.registry.strategies.typewalk import QUANTITY, Planner, enumerations, properties_of, walk
 
 Object = dict[str, Any]
 Check = Callable[[Object, str], Iterable[Cause]]
@@ -229,7 +229,7 @@ class _Rule:
         self.texts = tuple(rows.texts.get(type_name, {}).items())
         self.unique = tuple(rows.unique.get(type_name, {}).items())
         self.enums = tuple(enumerations(type_name).items())
-        self.quantities = quantities(type_name)
+        self.quantities = properties_of(type_name, QUANTITY)
         self.function = function
 
     @property

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from kplane_server.model import quantity, timestamps
 from kplane_server.model.errors import Json
-from kplane_server.model.quantity import canonical
-from kplane_server.registry.strategies.typewalk import Planner, quantities, visit
+from kplane_server.registry.strategies.typewalk import MICRO_TIME, QUANTITY, TIME, Planner, properties_of, visit
 
 Object = dict[str, Any]
 
@@ -160,16 +160,33 @@ def children(obj: Object, field: str) -> list[Object]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+#: Types of texts that have many forms for one value → the form that a server answers with.
+CANONICAL: Final[dict[str, Callable[[Any], str]]] = {
+    QUANTITY: quantity.canonical,
+    TIME: timestamps.canonical,
+    MICRO_TIME: timestamps.canonical_micro,
+}
+#: Their times are the server's own.
+_SERVER_TIMES: Final = frozenset({"meta.v1.ObjectMeta", "meta.v1.ManagedFieldsEntry"})
+
+
+def canonical_texts(type_name: str) -> tuple[tuple[str, str, Callable[[Any], str]], ...]:
+    """(property, ``one`` or ``map``, function to the canonical form) of the properties of a type that are such texts."""
+    if type_name in _SERVER_TIMES:
+        return ()
+    return tuple((prop, how, form) for target, form in CANONICAL.items() for prop, how in properties_of(type_name, target))
+
+
 class _Rule:
     """Everything that happens to a value of one type."""
 
-    __slots__ = ("fields", "function", "present", "quantities", "zeros")
+    __slots__ = ("fields", "function", "present", "texts", "zeros")
 
     def __init__(self, type_name: str, function: Callable[[Object], None] | None) -> None:
         self.present = PRESENT.get(type_name, ())
         self.fields = tuple(DEFAULTS.get(type_name, {}).items())
         self.zeros = tuple(ZERO_DEFAULTS.get(type_name, {}).items())
-        self.quantities = quantities(type_name)
+        self.texts = canonical_texts(type_name)
         self.function = function
 
     def apply(self, obj: Object) -> None:
@@ -180,27 +197,28 @@ class _Rule:
         for field, number in self.zeros:
             if not obj.get(field):
                 obj[field] = number
-        for field, how in self.quantities:
+        for field, how, form in self.texts:
             if field in obj:
-                _canonicalize(obj, field, how)
+                _canonicalize(obj, field, how, form)
         if self.function is not None:
             self.function(obj)
 
 
-def _canonicalize(obj: Object, field: str, how: str) -> None:
-    """Quantities in the form that a server answers with; one that cannot be read is left for validation."""
+def _canonicalize(obj: Object, field: str, how: str, form: Callable[[Any], str]) -> None:
+    """Texts in the form that a server answers with; one that cannot be read is left for validation."""
     value = obj[field]
     if how == "one":
-        obj[field] = _canonical(value)
+        obj[field] = _canonical(value, form)
     elif isinstance(value, dict):
         for key, item in value.items():
-            value[key] = _canonical(item)
+            value[key] = _canonical(item, form)
 
 
-def _canonical(value: Json) -> Json:
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+def _canonical(value: Json, form: Callable[[Any], str]) -> Json:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, str) or (number and form is quantity.canonical):  # a number is a quantity too, but never a time
         with suppress(ValueError):
-            return canonical(value)
+            return form(value)
     return value
 
 
@@ -213,7 +231,11 @@ class Defaults:
 
     def _rule(self, type_name: str) -> _Rule | None:
         function = self._functions.get(type_name)
-        if function is None and not any(type_name in table for table in (DEFAULTS, ZERO_DEFAULTS, PRESENT)) and not quantities(type_name):
+        if (
+            function is None
+            and not any(type_name in table for table in (DEFAULTS, ZERO_DEFAULTS, PRESENT))
+            and not canonical_texts(type_name)
+        ):
             return None
         return _Rule(type_name, function)
 

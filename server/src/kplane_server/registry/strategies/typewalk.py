@@ -36,14 +36,16 @@ def enumerations(type_name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     return {prop: (how, tuple(values)) for prop, (how, values) in enums.items()}
 
 
-#: The type of quantities in the graph.
+#: Types of the graph that are texts with a form of their own.
 QUANTITY: Final = "api.resource.Quantity"
+TIME: Final = "meta.v1.Time"
+MICRO_TIME: Final = "meta.v1.MicroTime"
 
 
-def quantities(type_name: str) -> tuple[tuple[str, str], ...]:
-    """(property, ``one`` or ``map``) of the properties of a type that are quantities."""
+def properties_of(type_name: str, target: str) -> tuple[tuple[str, str], ...]:
+    """(property, ``one`` or ``map``) of the properties of a type that are of the type ``target``."""
     links = _graph().get(type_name, {}).get("links", {})
-    return tuple((prop, how) for prop, (how, target) in links.items() if target == QUANTITY)
+    return tuple((prop, how) for prop, (how, linked) in links.items() if linked == target)
 
 
 class Plan(Generic[R]):
