@@ -105,7 +105,8 @@ options:
       - V(never) leaves it as it is, warns, and returns the differences as RV(drift).
       - V(options-changed) makes it anew with what was declared.
       - V(always) makes it anew in each run.
-      - An V(embedded) management plane is restarted for this and keeps its data. A V(kind) or V(k3s) cluster is deleted
+      - An V(embedded) management plane is restarted for this and keeps its data. A C(kplane-server) that was installed in another version
+        than the running one counts as such a difference, so V(options-changed) completes an upgrade. A V(kind) or V(k3s) cluster is deleted
         B(with all of its virtual control planes and their data) and made again. On V(kubeconfig) only V(never) is possible.
     type: str
     choices: [never, options-changed, always]

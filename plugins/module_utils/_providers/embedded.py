@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import shutil
@@ -30,6 +31,9 @@ DEFAULT_HOST: t.Final = "127.0.0.1"
 ADMIN_KUBECONFIG: t.Final = "admin.kubeconfig"
 #: What marks a directory as a data directory of kplane-server; nothing without it is ever removed.
 MARKER: t.Final = "kplane-server.json"
+
+#: What stands before the server's own version in the one that it answers with, behind that of Kubernetes.
+_VERSION_MARK: t.Final = "+kplane."
 
 _COMMAND_MARGIN = 30.0
 _STOP_TIMEOUT = 60.0
@@ -58,6 +62,13 @@ def find_executable(explicit: str | None = None) -> str | None:
         if os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
     return shutil.which(EXECUTABLE)
+
+
+def installed_version(executable: str) -> str:
+    """The version of kplane-server in the environment of its executable, read from its metadata; empty where that cannot be told."""
+    environment = os.path.dirname(os.path.dirname(os.path.abspath(executable)))
+    found = glob.glob(os.path.join(glob.escape(environment), "lib", "python*", "site-packages", "kplane_server-*.dist-info"))
+    return os.path.basename(found[0])[len("kplane_server-") : -len(".dist-info")] if len(found) == 1 else ""
 
 
 class EmbeddedDriver(Driver):
@@ -124,6 +135,11 @@ class EmbeddedDriver(Driver):
             listens = str(self._run("status", timeout=_COMMAND_MARGIN).get("host") or plane.host)
             if listens != options.host:
                 found.append(Drift("host", listens, options.host))
+        executable = find_executable(self._asked)
+        installed = installed_version(executable) if executable else ""
+        running = plane.version.partition(_VERSION_MARK)[2]
+        if installed and running and running != installed:
+            found.append(Drift("version", running, installed))
         if options.advertise_addresses and plane.host != options.advertise_addresses[0].strip("[]"):
             found.append(Drift("advertise_addresses", plane.host, options.advertise_addresses[0]))
         return found

@@ -244,3 +244,20 @@ def test_drift_is_only_what_was_declared(stage):
     found = drift(plane, Options(port=9443, host="127.0.0.1", advertise_addresses=("kplane.example.com",)))
     assert [entry.option for entry in found] == ["port", "host", "advertise_addresses"]
     assert found[0].text() == "port is 8443, declared is 9443"
+
+
+def test_a_server_of_another_version_than_the_installed_one_is_drift(stage, tmp_path):
+    """What an upgrade leaves to do: the program is new, the process is not."""
+    environment = tmp_path / "venv"
+    (environment / "bin").mkdir(parents=True)
+    program = environment / "bin" / "kplane-server"
+    program.touch(mode=0o755)
+    driver = embedded.EmbeddedDriver("work", str(stage.data), str(program))
+    plane = Plane("embedded", "work", "embedded-work", True, version="v1.34.2+kplane.0.1.0")
+    assert driver.drift(plane, Options()) == []  # nobody knows what is installed
+    installed = environment / "lib" / "python3.12" / "site-packages" / "kplane_server-0.2.0.dist-info"
+    installed.mkdir(parents=True)
+    assert [entry.text() for entry in driver.drift(plane, Options())] == ["version is '0.1.0', declared is '0.2.0'"]
+    assert driver.drift(plane._replace(running=False, version=""), Options()) == []  # the next start takes the new one
+    installed.rename(installed.with_name("kplane_server-0.1.0.dist-info"))
+    assert driver.drift(plane, Options()) == []
