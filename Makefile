@@ -75,7 +75,14 @@ up: $(STAMPS)/run ## management plane, VCP `demo` and its credentials (PROVIDER,
 down: $(STAMPS)/run ## take everything away again
 	@$(PLAY) playbooks/down.yml -e kplane_confirm=true
 
-test: lint typecheck docs-check sanity unit server-test collection-test e2e ## every check, but test-clients
+# Lanes of one process run side by side, those that use every core by themselves one after the other.
+SIDE_BY_SIDE = --jobs $(JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+test: $(STAMPS)/test ## every check, but test-clients
+	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) collection-test sanity lint typecheck docs-check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory server-test
+	@$(MAKE) --no-print-directory e2e
 
 lint: $(STAMPS)/test ## ruff, import-linter, ansible-lint
 	ruff check .
@@ -106,7 +113,7 @@ collection-test: $(STAMPS)/test ## real playbooks and modules, twice, in check m
 	tests/support/ansible_test.sh $(COPY) integration --color no
 
 e2e: $(STAMPS)/test $(KUBECTL) $(KIND) $(K3D) ## the README's commands on a stranger's machine, and every provider
-	PYTHONPATH=tests/server pytest --timeout 900 tests/e2e
+	PYTHONPATH=tests/server pytest -n $(JOBS) --dist loadfile --timeout 900 tests/e2e
 
 # A lane of its own: a machine without a build cache compiles for some ten minutes first. Without Go or Node it says what it skips.
 test-clients: $(STAMPS)/clients $(KUBECTL) ## published clients, unmodified: kubectl, Go, Node, Python, Ansible (builds them once)

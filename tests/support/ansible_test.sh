@@ -26,7 +26,7 @@ cd "$copy"
 cache=$HOME/.ansible/test/cache
 for version in 24.2 25.0.1; do
   file=$cache/get_pip_$(echo "$version" | tr . _).py
-  [ -e "$file" ] || { mkdir -p "$cache" && cp tests/support/get_pip.py "$file"; }
+  [ -e "$file" ] || { mkdir -p "$cache" && cp tests/support/get_pip.py "$file.$$" && mv "$file.$$" "$file"; } # two lanes may come by at once
 done
 
 # ansible-test takes the shims of pyenv for interpreters, and most of them lead nowhere: put the real ones in their place.
