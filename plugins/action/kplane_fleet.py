@@ -165,11 +165,12 @@ class ActionModule(ActionBase):
         # All management planes are planned for before anything is done on one of them.
         shares = [self._share(options, vcps, policy) for options, vcps in declared.values()]
         outcomes = self._execute(shares, policy, settings, arguments)
-        result = _fleet_record.result(policy.fleet, outcomes, started, time.time())
+        run = _fleet_record.result(policy.fleet, outcomes, started, time.time())
+        if arguments["record"] and not settings.check:
+            _fleet_record.write(arguments["record"], run)
+        result = _fleet_record.returned(run)
         if self._task.diff:
             result["diff"] = self._differences(outcomes)
-        if arguments["record"] and not settings.check:
-            _fleet_record.write(arguments["record"], result)
         for share in shares:
             for text in share.plane.client.warnings:
                 self._display.warning(text)

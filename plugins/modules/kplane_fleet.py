@@ -140,7 +140,7 @@ fleet:
   sample: blue
 summary:
   description: How many VCPs there are, were changed and failed, and how many had each action.
-  returned: success
+  returned: always
   type: dict
   sample:
     total: 200
@@ -150,8 +150,8 @@ summary:
     updated: 1
     unchanged: 196
 results:
-  description: One result for each VCP, in the order of the inventory; what was pruned comes last.
-  returned: success
+  description: One result for each VCP, in the order of the inventory; what was pruned comes last. If any failed, only those that did.
+  returned: always
   type: list
   elements: dict
   contains:

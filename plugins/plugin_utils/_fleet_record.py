@@ -51,6 +51,11 @@ def result(fleet: str, outcomes: t.Sequence[Outcome], started: float, finished: 
     return found
 
 
+def returned(run: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the task returns. Ansible shows all that a failed task returns, so that is about what failed; the record has the rest."""
+    return {**run, "results": [entry for entry in run["results"] if entry["failed"]]} if run["failed"] else run
+
+
 def write(path: str, run: t.Mapping[str, t.Any]) -> None:
     """Keep what the run changed and what failed, for the report."""
     kept = {key: run[key] for key in ("fleet", "summary", "started", "finished", "seconds")}

@@ -19,7 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible_collections.kplane.core.plugins.module_utils import _contract, _vcp
 from ansible_collections.kplane.core.plugins.module_utils._client import Client, Json
 from ansible_collections.kplane.core.plugins.module_utils._contract import CONTROL_PLANE_ENDPOINTS, CONTROL_PLANES
-from ansible_collections.kplane.core.plugins.module_utils._errors import AlreadyExists, ConnectionFailed, Expired, KplaneError, WaitTimeout
+from ansible_collections.kplane.core.plugins.module_utils._errors import (
+    AlreadyExists,
+    ConnectionFailed,
+    Expired,
+    KplaneError,
+    Unavailable,
+    WaitTimeout,
+)
 from ansible_collections.kplane.core.plugins.module_utils._wait import condition, describe
 from ansible_collections.kplane.core.plugins.plugin_utils import _fleet_handout, _fleet_plan, _fleet_seed
 from ansible_collections.kplane.core.plugins.plugin_utils._fleet_plan import Job, Policy
@@ -29,6 +36,8 @@ from ansible_collections.kplane.core.plugins.plugin_utils._vcp_clients import Vc
 
 _WATCH_SECONDS = 20.0
 _RETRY_SECONDS = 0.5
+#: Answers of a server, or of what stands before it, while it starts.
+_PASSING_CODES = frozenset({429, 502, 503, 504})
 #: What the server of an embedded management plane has in its version.
 _EMBEDDED_MARK = "+kplane."
 
@@ -318,13 +327,14 @@ class Run:
         self._pool.submit(task)
 
     def _persist(self, call: t.Callable[[], Result]) -> Result:
-        """``call``, again while the server cannot be reached and there is time: it may be starting again."""
+        """``call``, again while the server cannot be reached or is not ready and there is time: it may be starting again."""
         deadline = time.monotonic() + self.settings.wait_timeout
         while True:
             try:
                 return call()
-            except ConnectionFailed:
-                if time.monotonic() >= deadline or self._stop.wait(_RETRY_SECONDS):
+            except (ConnectionFailed, Unavailable) as exc:
+                passing = not isinstance(exc, Unavailable) or exc.code in _PASSING_CODES
+                if not passing or time.monotonic() >= deadline or self._stop.wait(_RETRY_SECONDS):
                     raise
 
     def _rehearse(self, job: Job) -> None:

@@ -203,10 +203,10 @@ def _apply_one(client: Client, document: Document, discovery: Discovery, force: 
     where = f"{document['kind']} {namespace + '/' if namespace else ''}{metadata['name']}"
     try:
         client.patch(resource, quote(str(metadata["name"]), safe=""), document, quote(namespace, safe=""), APPLY_PATCH, force=force)
-    except NotFound:
-        raise
     except KplaneError as exc:
-        raise KplaneError(f"{where} of the seed was not applied: {exc.message}", **exc.details) from exc
+        # The same error, so that whoever tries again still knows what kind it is.
+        exc.message = f"{where} of the seed was not applied: {exc.message}"
+        raise
 
 
 def names_of(documents: t.Iterable[Document]) -> list[str]:

@@ -73,18 +73,24 @@ class Client:
 
     def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Response:
         """One request on a connection of its own. ``body``: bytes as they are, anything else as JSON."""
+        connection = self.connect()
+        try:
+            return self.over(connection, method, path, body, headers)
+        finally:
+            connection.close()
+
+    def over(
+        self, connection: http.client.HTTPSConnection, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Response:
+        """The same on a connection that may serve more requests, also of other VCPs of the same server."""
         sent = self._headers(headers)
         data: bytes | None = None
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        connection = self.connect()
-        try:
-            connection.request(method, urlsplit(self.base).path + path, data, sent)
-            answer = connection.getresponse()
-            return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
+        connection.request(method, urlsplit(self.base).path + path, data, sent)
+        answer = connection.getresponse()
+        return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
 
     def get(self, path: str, **headers: str) -> Response:
         return self.request("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
@@ -120,7 +126,7 @@ class Client:
             connection.close()
 
 
-def eventually(check: Any, seconds: float = 10.0, what: str = "") -> Any:
+def eventually(check: Any, seconds: float = 10.0, what: str = "", every: float = 0.02) -> Any:
     """The first true value of ``check()``; an AssertionError with its last value after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
@@ -128,4 +134,4 @@ def eventually(check: Any, seconds: float = 10.0, what: str = "") -> Any:
         if value:
             return value
         assert time.monotonic() < deadline, f"{what or check} did not come true in {seconds} s; last: {value!r}"
-        time.sleep(0.02)
+        time.sleep(every)

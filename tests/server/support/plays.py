@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -74,6 +76,17 @@ class Controller:
             start_new_session=True,
         )
 
+    def kill(self, play: subprocess.Popen[str]) -> None:
+        """``kill -9`` of a play that ``start`` began, with all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(play.pid, signal.SIGKILL)
+        play.wait()
+        # The process of a task is in a session of its own, so what has the environment of this machine is looked for.
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and str(self.folder) in _environment_of(entry):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(entry.name), signal.SIGKILL)
+
     def run(self, *command: str, check: bool = True, timeout: float = 300.0) -> Played:
         done = subprocess.run(
             command,
@@ -93,3 +106,10 @@ class Controller:
     def play(self, playbook: str, *arguments: str, check: bool = True, **variables: Any) -> Played:
         """Run a playbook with extra variables."""
         return self.run("ansible-playbook", playbook, *arguments, "-e", json.dumps(variables), check=check)
+
+
+def _environment_of(process: Path) -> str:
+    try:
+        return (process / "environ").read_bytes().decode(errors="replace")
+    except OSError:  # it has ended, or belongs to somebody else
+        return ""
