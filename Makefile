@@ -23,8 +23,9 @@ KUBECTL     := $(CURDIR)/.cache/bin/kubectl
 KIND        := $(CURDIR)/.cache/bin/kind
 K3D         := $(CURDIR)/.cache/bin/k3d
 ETCD        := $(CURDIR)/.cache/bin/etcd
-# What a release build of kubectl says of itself; it compares that with the server's version.
-KUBECTL_VERSION := $(foreach x,gitVersion=v1.34.2 gitMajor=1 gitMinor=34,-X k8s.io/component-base/version.$(x))
+APISERVER   := $(CURDIR)/.cache/bin/kube-apiserver
+# What a release build of Kubernetes says of itself; kubectl compares that with the server's version.
+KUBERNETES_VERSION := $(foreach x,gitVersion=v1.34.2 gitMajor=1 gitMinor=34,-X k8s.io/component-base/version.$(x))
 
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_LOCALHOST_WARNING := false
@@ -122,11 +123,16 @@ test-clients: $(STAMPS)/clients $(KUBECTL) ## published clients, unmodified: kub
 
 # The pinned kubectl of the tests, where there is Go to build it; the tests say loudly what they skip where there is none.
 $(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/main.go
-	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kubectl && go build -ldflags '$(KUBECTL_VERSION)' -o $@ . ; \
+	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kubectl && go build -ldflags '$(KUBERNETES_VERSION)' -o $@ . ; \
 	else echo 'NO GO: the tests use the kubectl on PATH, or skip what needs one' >&2; fi
 
-test-upstream: $(STAMPS)/test $(ETCD) ## the real etcd of the stack with our arguments and certificates (needs Go)
-	PYTHONPATH=tests/server pytest --timeout 300 tests/upstream
+# Outside `make test`: the first run compiles kube-apiserver, which takes some five minutes of processor time.
+test-upstream: $(STAMPS)/test $(ETCD) $(APISERVER) $(KUBECTL) $(KIND) $(K3D) ## real etcd, kube-apiserver and Docker with what we give them (needs Go)
+	PYTHONPATH=tests/server pytest --timeout 600 tests/upstream
+
+$(APISERVER): tests/tools/kube-apiserver/go.mod tests/tools/kube-apiserver/main.go
+	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kube-apiserver && nice -n 10 go build -ldflags '$(KUBERNETES_VERSION)' -o $@ . ; \
+	else echo 'NO GO: the tests of the real kube-apiserver are skipped' >&2; fi
 
 # The real kind and k3d, for what needs no daemon, and the stack's etcd.
 $(KIND) $(K3D) $(ETCD): $(CURDIR)/.cache/bin/%: tests/tools/%/go.mod tests/tools/%/main.go
