@@ -78,10 +78,26 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     _data_dir_flag(status, environment)
     _output_flag(status)
     status.set_defaults(command=_status)
+    _backup_commands(commands, environment)
     version = commands.add_parser("version", help="the versions of the server and of the API that it serves")
     _output_flag(version)
     version.set_defaults(command=_version)
     return top
+
+
+def _backup_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser], environment: Mapping[str, str]) -> None:
+    backup = commands.add_parser("backup", help="write everything of a data directory to one file; the server goes on")
+    _data_dir_flag(backup, environment)
+    _output_flag(backup)
+    backup.add_argument("--file", type=Path, required=True, help="the file to write, or to replace if it is a backup")
+    backup.set_defaults(command=_backup)
+    restore = commands.add_parser("restore", help="bring a data directory, whose server is stopped, back to a backup")
+    _data_dir_flag(restore, environment)
+    _output_flag(restore)
+    restore.add_argument("--file", type=Path, required=True, help="the backup")
+    restore.add_argument("--force", action="store_true", help="also where it replaces virtual control planes")
+    restore.add_argument("--check", action="store_true", help="only look whether it can be done")
+    restore.set_defaults(command=_restore)
 
 
 def _env(environment: Mapping[str, str], name: str) -> str | None:
@@ -308,6 +324,26 @@ def _stop(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     status = supervise.status(options.data_dir)
     _show(options, status.document(), status.text())
+    return 0
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from kplane_server.process.backup import back_up  # knows the store: not for the commands that only look
+
+    done = back_up(options.data_dir, options.file)
+    about = done["manifest"]
+    _show(options, done, f"{done['file']}: {about['vcps']} virtual control planes of {about['plane']}, {done['size']} bytes")
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from kplane_server.process.restore import restore  # knows the store
+
+    done = restore(options.data_dir, options.file, force=options.force, check=options.check)
+    about = done["manifest"]
+    what = "would be restored from" if options.check else "is restored from"
+    text = f"{done['dataDir']} {what} the backup of {about['plane']} of {about['created']}: {about['vcps']} virtual control planes"
+    _show(options, done, text if done["changed"] else f"{done['dataDir']} is restored from that backup already; --force does it again")
     return 0
 
 

@@ -191,7 +191,7 @@ class Server:
         return pki.ensure(self._data.path, names, datetime.now(UTC))
 
     def _open_store(self, layer: BootstrapLayer) -> SqliteStore:
-        path = self._data.path / "store.db"
+        path = self._data.path / datadir.STORE
         try:
             return SqliteStore.open(path, layer=layer, layer_version=layer.version, synchronous=self._settings.storage.synchronous)
         except (UnknownFormat, StorageUnavailable) as error:

@@ -196,12 +196,6 @@ async def test_garbage_of_retained_vcps_waits(store: Store) -> None:
     assert list(store.terminating()) == [key("child", vcp=record.id)]
 
 
-async def test_a_backup_is_not_empty_and_leaves_the_store_usable(store: Store) -> None:
-    await store.commit([put(key())])
-    assert sum([len(chunk) async for chunk in store.backup()]) > 0
-    await store.commit([put(key("b"))])
-
-
 async def test_statistics_and_health(store: Store) -> None:
     await store.commit([put(key())])
     assert store.statistics()["log_rows"] == 1

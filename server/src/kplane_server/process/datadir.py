@@ -11,7 +11,8 @@ pki/                 the CA and the serving certificate
 admin.kubeconfig     the administrator's credential for the root control plane
 base-urls.json       the addresses that it has been served at: tokens name the one of their time
 server.log           the log of a server that was started in the background
-(the store's files beside them)
+restore.json         of which backup the directory was restored, if it was (see ``restored``)
+store.db             the store, with the files that SQLite keeps beside it
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
-from kplane_server.process import files
+from kplane_server.process import files, restored
 from kplane_server.process.failures import DataDirError
 from kplane_server.process.lock import FileLock, Held, holder
 
@@ -39,6 +40,7 @@ MASTER_KEY: Final = "master.key"
 LOG: Final = "server.log"
 OLD_LOG: Final = "server.log.1"
 BASE_URLS: Final = "base-urls.json"
+STORE: Final = "store.db"
 
 #: Set for a server that was started in the background: by what.
 SUPERVISOR_VARIABLE: Final = "KPLANE_SERVER_SUPERVISOR"
@@ -49,8 +51,8 @@ _KIND: Final = "kplane-server data directory"
 _SECRET_LENGTH: Final = 32
 #: Earlier addresses whose tokens are still good.
 _MAX_BASE_URLS: Final = 8
-#: What a first start that was interrupted may have left behind.
-_UNFINISHED: Final = frozenset({LOCK, START_LOCK, MASTER_KEY, LOG, OLD_LOG, STATE})
+#: What a first start or a restore that was interrupted may have left behind.
+_UNFINISHED: Final = frozenset({LOCK, START_LOCK, MASTER_KEY, LOG, OLD_LOG, STATE, restored.RESTORING, restored.RESTORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +89,15 @@ def open(path: Path) -> Iterator[DataDir]:
     Raises :class:`~kplane_server.process.failures.DataDirError`: DataDirForeign, DataDirNewer, DataDirUnusable or AlreadyRunning.
     """
     path = prepare(path)
-    with _explained(path):
+    with explained(path):
         try:
             lock = FileLock(path / LOCK)
         except Held as error:
             raise already_running(path, error.pid) from error
     with lock, _private_files():
-        with _explained(path):
-            _check_marker(path)  # again: what was there before the lock may have been another server's beginning
+        with explained(path):
+            restored.finish(path)
+            check_marker(path)  # again: what was there before the lock may have been another server's beginning
             (path / STATE).unlink(missing_ok=True)  # of a server that was killed
             directory = DataDir(path, _initialise(path))
         try:
@@ -105,12 +108,12 @@ def open(path: Path) -> Iterator[DataDir]:
 
 def prepare(path: Path) -> Path:
     """Make the directory if it is missing, check that it may be used, and give its absolute path. Takes no lock."""
-    with _explained(path):
+    with explained(path):
         path = path.expanduser().absolute()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.is_dir():
             raise DataDirError("DataDirUnusable", f"{path} is not a directory")
-        _check_marker(path)
+        check_marker(path)
         if path.stat().st_mode & 0o077:
             path.chmod(0o700)
         return path
@@ -142,7 +145,7 @@ def former_base_urls(path: Path, current: str) -> tuple[str, ...]:
     A service account's token names the server's address as its issuer and audience, and outlives a change of the port.
     """
     file = path / BASE_URLS
-    with _explained(path):
+    with explained(path):
         try:
             known = json.loads(file.read_bytes())
         except FileNotFoundError:
@@ -157,18 +160,13 @@ def former_base_urls(path: Path, current: str) -> tuple[str, ...]:
     return tuple(urls[1:])
 
 
-def is_data_directory(path: Path) -> bool:
-    """Whether ``path`` bears the marker."""
-    return (path / MARKER).is_file()
-
-
 def already_running(path: Path, pid: int) -> DataDirError:
     """The error of a second server on one directory."""
     who = f"process {pid}" if pid else "another process"
     return DataDirError("AlreadyRunning", f"{path} is already served by {who}")
 
 
-def _check_marker(path: Path) -> None:
+def check_marker(path: Path) -> None:
     """Raises DataDirError unless the directory is ours, or empty enough to become ours."""
     try:
         text = (path / MARKER).read_bytes()
@@ -236,7 +234,8 @@ _EXPLANATIONS: Final = {
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Say what an OSError in the directory means: DataDirUnusable."""
     try:
         yield
     except OSError as error:

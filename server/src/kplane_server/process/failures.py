@@ -25,6 +25,11 @@ EXIT_CODES: Final = {
     "NotReady": 20,
     "NotStopped": 21,
     "SupervisorFailed": 22,
+    "BackupUnusable": 23,
+    "BackupNewer": 24,
+    "BackupFailed": 25,
+    "RestoreFailed": 26,
+    "NotEmpty": 27,
 }
 
 

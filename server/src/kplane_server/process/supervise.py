@@ -128,7 +128,7 @@ def start(options: StartOptions) -> tuple[ServerStatus, bool]:
     """
     path = datadir.prepare(options.data_dir)
     deadline = time.monotonic() + options.wait_timeout
-    with _turn(path, deadline):
+    with turn(path, deadline):
         if datadir.running(path) is not None:
             return _wait_ready(path, deadline, None), False
         launched = _launch(path, options)
@@ -148,7 +148,7 @@ def stop(data_dir: Path, timeout: float = STOP_TIMEOUT) -> bool:
     if not path.is_dir():
         return False
     try:
-        with _turn(path, time.monotonic() + timeout):
+        with turn(path, time.monotonic() + timeout):
             manager = systemd.managing(path)
             if manager is not None:
                 manager.remove(path)
@@ -161,7 +161,7 @@ def stop(data_dir: Path, timeout: float = STOP_TIMEOUT) -> bool:
 
 
 @contextmanager
-def _turn(path: Path, deadline: float) -> Iterator[None]:
+def turn(path: Path, deadline: float) -> Iterator[None]:
     """Starts and stops of one directory take turns."""
     while True:
         try:

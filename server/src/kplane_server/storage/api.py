@@ -14,7 +14,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
@@ -387,8 +387,4 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Drain the queue, end subscriptions, checkpoint."""
-        ...
-
-    def backup(self) -> AsyncIterator[bytes]:
-        """A consistent copy of the whole store at one revision."""
         ...

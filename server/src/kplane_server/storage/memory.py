@@ -8,9 +8,8 @@ A layer is copied into the VCP when it is made, so there are no whiteouts; a sna
 
 from __future__ import annotations
 
-import pickle
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, Scope, VcpId
@@ -355,6 +354,3 @@ class MemoryStore:
     async def close(self) -> None:
         self._closed = True
         self._hub.close()
-
-    async def backup(self) -> AsyncIterator[bytes]:
-        yield pickle.dumps((self._revision, self._records, self._objects))

@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import tempfile
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -45,6 +44,7 @@ from kplane_server.storage.hub import Hub
 from kplane_server.storage.overlay import LayerSource, Overlay, Position, Row, merge, rewind
 from kplane_server.storage.sqlite.batch import Batch
 from kplane_server.storage.sqlite.connection import Synchronous, open_reader, open_writer
+from kplane_server.storage.sqlite.copies import MAY_HAVE_LOST, SKIP_REVISIONS
 from kplane_server.storage.sqlite.counts import Counts
 from kplane_server.storage.sqlite.history import History
 from kplane_server.storage.sqlite.records import Records
@@ -499,32 +499,13 @@ class SqliteStore:
             _log.warning("closing the store: %s", error)
         self._connection.close()
 
-    async def backup(self) -> AsyncIterator[bytes]:
-        with tempfile.TemporaryDirectory(prefix="backup-", dir=self._path.parent) as folder:
-            copy = Path(folder) / "store"
-            await asyncio.to_thread(_copy, self._path, copy)
-            with copy.open("rb") as file:
-                while chunk := await asyncio.to_thread(file.read, 1 << 20):
-                    yield chunk
-
 
 _SIZES: Final = ("page_count", "page_size", "freelist_count")
 
 # The column ``state.run``: how far the revision in the file can be trusted to be the last that was given out.
 _ENDED_WELL: Final = 1
 _DURABLE: Final = 0
-_MAY_HAVE_LOST: Final = -1  # synchronous=NORMAL and a power failure, or this is a backup
-
-# Who has seen an older revision has to list again.
-_SKIP_REVISIONS: Final = "UPDATE state SET revision = revision + ?1, log_floor = revision + ?1"
-
-
-def _copy(path: Path, copy: Path) -> None:
-    """A consistent copy, on a connection of its own: one read transaction from beginning to end, beside the writer."""
-    with closing(open_reader(path)) as source, closing(sqlite3.connect(copy, isolation_level=None)) as target:
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")
-        target.execute("UPDATE state SET run = ?", (_MAY_HAVE_LOST,))
+# Below them MAY_HAVE_LOST of ``copies``: synchronous=NORMAL and a power failure, or this is a backup.
 
 
 def _start(connection: sqlite3.Connection, now: int, synchronous: Synchronous, layer_version: str) -> None:
@@ -538,15 +519,15 @@ def _start(connection: sqlite3.Connection, now: int, synchronous: Synchronous, l
                 (ROOT, str(uuid.uuid4()), now),
             )
             connection.execute("UPDATE state SET revision = 1, log_floor = 1")
-        elif run == _MAY_HAVE_LOST:
-            connection.execute(_SKIP_REVISIONS, (REVISION_JUMP,))
+        elif run == MAY_HAVE_LOST:
+            connection.execute(SKIP_REVISIONS, (REVISION_JUMP,))
         known = connection.execute("SELECT value FROM meta WHERE key = 'layer_version'").fetchone()
         if known != (layer_version,):
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('layer_version', ?)", (layer_version,))
             if known is not None:
-                connection.execute(_SKIP_REVISIONS, (1,))
+                connection.execute(SKIP_REVISIONS, (1,))
                 connection.execute("INSERT OR REPLACE INTO meta SELECT 'layer_revision', revision FROM state")
-        connection.execute("UPDATE state SET run = ?", (_DURABLE if synchronous == "FULL" else _MAY_HAVE_LOST,))
+        connection.execute("UPDATE state SET run = ?", (_DURABLE if synchronous == "FULL" else MAY_HAVE_LOST,))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
