@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.client import Client
+from support.client import Client, eventually
 from support.server import Server, unique
 from support.webhook import WebhookServer, admission, patch
 
@@ -539,3 +539,33 @@ def test_connections_are_used_again(vcp: Client, hooks: WebhookServer) -> None:
     for index in range(10):
         vcp.post(MAPS, config_map(f"c{index}")).ok()
     assert hooks.connections == before
+
+
+# -- what the server's own controllers delete
+def test_the_deletion_of_a_namespace_is_reviewed(vcp: Client, hooks: WebhookServer) -> None:
+    where = path()
+    vcp.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}).ok()
+    for name in ("a", "b"):
+        vcp.post("/api/v1/namespaces/n/configmaps", config_map(name)).ok()
+    refused = {"a"}
+
+    def judge(review: Any) -> Any:
+        return deny(review) if review["request"]["name"] in refused else allow(review)
+
+    configure(vcp, "Validating", webhook(hooks.at(where, judge), rule("configmaps", operations=("DELETE",))))
+    vcp.delete("/api/v1/namespaces/n").ok()
+
+    def failure() -> str:
+        conditions = vcp.get("/api/v1/namespaces/n").ok()["status"].get("conditions") or []
+        return next((c["message"] for c in conditions if c["type"] == "NamespaceDeletionContentFailure" and c["status"] == "True"), "")
+
+    assert 'admission webhook "hook.example.com" denied the request: not today' in eventually(failure)
+    eventually(lambda: vcp.get("/api/v1/namespaces/n/configmaps/b").code == 404)
+    request = next(review["request"] for review in hooks.reviews[where] if review["request"]["name"] == "a")
+    assert (request["operation"], request["oldObject"]["data"]) == ("DELETE", {"a": "1"})
+    assert request["userInfo"] == {
+        "username": "system:serviceaccount:kube-system:namespace-controller",
+        "groups": ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
+    }
+    refused.clear()
+    eventually(lambda: vcp.get("/api/v1/namespaces/n").code == 404, 30)

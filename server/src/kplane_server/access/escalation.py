@@ -117,6 +117,9 @@ class EscalationAdmission:
     def mutates(self, attributes: Attributes) -> bool:
         return self._chain.mutates(attributes)
 
+    def minds_deletions(self, attributes: Attributes) -> bool:
+        return self._chain.minds_deletions(attributes)
+
     async def admit(self, attributes: Attributes) -> None:
         await self._chain.admit(attributes)
 

@@ -37,6 +37,9 @@ class Chain:
     def mutates(self, attributes: Attributes) -> bool:
         return any(plugin.concerns(attributes) for plugin in self._mutators)
 
+    def minds_deletions(self, attributes: Attributes) -> bool:
+        return any(plugin.minds_deletions(attributes) for plugin in self._plugins)
+
     async def admit(self, attributes: Attributes) -> None:
         await self._round(attributes)
         if attributes.reinvoke:  # once: https://github.com/kubernetes/enhancements/issues/1872

@@ -20,6 +20,10 @@ class Plugin:
         """Whether this write is any of its business. Called often: no look-ups here."""
         raise NotImplementedError
 
+    def minds_deletions(self, attributes: Attributes) -> bool:
+        """Whether somebody outside of the server asked to judge some deletions in this control plane."""
+        return False
+
     def admit(self, attributes: Attributes) -> Awaitable[None] | None:
         """Complete ``attributes.object`` (and set ``attributes.mutated``), or raise ``ApiError``."""
         return None

@@ -56,6 +56,10 @@ class Rule(NamedTuple):
             document.get("scope") or _ANY,
         )
 
+    def is_about(self, operation: Operation) -> bool:
+        """Whether requests of a kind can be meant at all."""
+        return _has(self.operations, operation)
+
     def matches(self, attributes: Attributes, resource: GroupVersionResource) -> bool:
         """Whether a request is meant, were it for ``resource``."""
         return (

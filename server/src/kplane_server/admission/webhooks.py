@@ -27,7 +27,7 @@ from kplane_server.admission.webhook_versions import Shown, internal_error, patc
 from kplane_server.model.errors import BadRequest, Json
 from kplane_server.model.keys import ResourceId
 from kplane_server.model.resources import GroupVersionResource
-from kplane_server.registry.attributes import Attributes
+from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.generic import Registry
 from kplane_server.registry.hooks import HookCaller, HookFailure
 from kplane_server.registry.resource import ResourceInfo
@@ -63,6 +63,9 @@ class _Webhooks(Plugin):
 
     def concerns(self, attributes: Attributes) -> bool:
         return bool(self._hooks.of(attributes)) and attributes.info.storage_id not in EXEMPT
+
+    def minds_deletions(self, attributes: Attributes) -> bool:
+        return any(rule.is_about(Operation.DELETE) for hook in self._hooks.of(attributes) for rule in hook.matcher.rules)
 
     def _find(self, hook: Webhook, attributes: Attributes) -> ResourceInfo | None:
         others = self._equivalents.of(attributes.info, self._reach().resources) if hook.matcher.equivalent else ()

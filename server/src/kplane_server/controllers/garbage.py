@@ -15,10 +15,10 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from kplane_server.controllers import documents
-from kplane_server.controllers.runtime import WorkQueue
+from kplane_server.controllers.runtime import TryAgain, WorkQueue
 from kplane_server.model import timestamps
-from kplane_server.model.errors import Json, NotFound
-from kplane_server.model.identity import CONTROLLER_USER
+from kplane_server.model.errors import ApiError, Conflict, Json, NotFound
+from kplane_server.model.identity import controller_user
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope, VcpId
 from kplane_server.model.metadata import FINALIZER_FOREGROUND, FINALIZER_ORPHAN
 from kplane_server.model.resources import GroupVersion, GroupVersionKind
@@ -37,6 +37,8 @@ UNDECIDED_PAUSE: Final = 30.0
 #: How many objects are looked at for an owner that may be in another namespace.
 SEARCHED_OWNERS: Final = 500
 
+#: Who deletes, as webhooks and policies see it.
+USER: Final = controller_user("generic-garbage-collector")
 _COMPONENT: Final = "garbage-collector-controller"
 _OWNED: Final = b'"ownerReferences":['
 _BLOCKING: Final = b'"blockOwnerDeletion":true'
@@ -131,13 +133,25 @@ class GarbageCollector:
     # -- work
 
     async def _gone(self, key: Gone) -> float | None:
-        undecided = False
-        for dependent in self._store.dependents(key.vcp, key.uid):
-            undecided |= not await self._judge(dependent, gone=key.uid)
-        if undecided:
+        if not await self._judge_all(self._store.dependents(key.vcp, key.uid), gone=key.uid):
             return UNDECIDED_PAUSE
         await self._store.garbage_done(key.vcp, key.uid)
         return None
+
+    async def _judge_all(self, keys: Iterable[ObjectKey], gone: str = "") -> bool:
+        """Whether all could be decided. One that may not be deleted is in nobody's way. Raises TryAgain at the end if there was one."""
+        decided = True
+        refused: ApiError | None = None
+        for key in keys:
+            try:
+                decided &= await self._judge(key, gone)
+            except Conflict:
+                raise  # a race: all of it again, soon
+            except ApiError as error:
+                refused = error
+        if refused is not None:
+            raise TryAgain(refused.message) from refused
+        return decided
 
     async def _object(self, key: ObjectKey) -> float | None:
         stored = self._store.get(key)
@@ -145,7 +159,7 @@ class GarbageCollector:
             return None
         metadata = codec.decode(stored.value)["metadata"]
         if "deletionTimestamp" not in metadata:
-            await self._judge(key)
+            await self._judge_all([key])
             return None
         finalizers = metadata.get("finalizers") or ()
         if FINALIZER_ORPHAN in finalizers:
@@ -162,8 +176,7 @@ class GarbageCollector:
 
     async def _foreground(self, key: ObjectKey, uid: str) -> None:
         """Delete the dependents; the owner goes when none is left that blocks it."""
-        for dependent in self._store.dependents(key.vcp, uid):
-            await self._judge(dependent)
+        await self._judge_all(self._store.dependents(key.vcp, uid))
         if not any(self._blocks(dependent, uid) for dependent in self._store.dependents(key.vcp, uid)):
             await self._amend(key, lambda document: _drop_finalizer(document, FINALIZER_FOREGROUND))
 
@@ -218,7 +231,7 @@ class GarbageCollector:
         wanted = Preconditions(uid=metadata["uid"], resource_version=str(revision) if revision else "")
         options = DeleteOptions(propagation_policy=policy, preconditions=wanted)
         try:
-            await control_plane.api.delete(info, key.namespace, key.name, options, RequestContext(CONTROLLER_USER))
+            await control_plane.api.delete(info, key.namespace, key.name, options, RequestContext(USER))
         except NotFound:
             return
 
@@ -292,7 +305,7 @@ class GarbageCollector:
         if document is None or not edit(document):
             return
         try:
-            await control_plane.api.update(info, key.namespace, key.name, document, RequestContext(CONTROLLER_USER))
+            await control_plane.api.update(info, key.namespace, key.name, document, RequestContext(USER))
         except NotFound:
             return
 

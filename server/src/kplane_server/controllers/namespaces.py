@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
 from kplane_server.controllers import documents
-from kplane_server.controllers.runtime import WorkQueue
+from kplane_server.controllers.runtime import TryAgain, WorkQueue
 from kplane_server.model import timestamps
 from kplane_server.model.errors import ApiError, NotFound
-from kplane_server.model.identity import CONTROLLER_USER
+from kplane_server.model.identity import controller_user
 from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, Scope, VcpId
 from kplane_server.registry import codec
 from kplane_server.registry.options import DeleteOptions, ListOptions, RequestContext
@@ -56,6 +56,10 @@ PLAIN_RESOURCES: Final = frozenset(
 PLAIN_LIMIT: Final = 500
 #: How many objects of a resource are read to say which finalizers hold them.
 REPORTED_LIMIT: Final = 1_000
+#: How much is said of one failure (characters); a webhook may give any text.
+FAILURE_TEXT: Final = 1_000
+#: Who deletes what is in a namespace, as webhooks and policies see it.
+USER: Final = controller_user("namespace-controller")
 #: How soon to look again at what does not go at once, and so much later for each object that is left (seconds).
 REMAINING_PAUSE: Final = 1.0
 REMAINING_PAUSE_EACH: Final = 0.001
@@ -71,10 +75,14 @@ _GOOD: Final = {
 
 
 class NamespacePurger:
-    """The quick way for namespaces that hold plain objects only: marks, and removals for one commit."""
+    """The quick way for namespaces that hold plain objects only: marks, and removals for one commit.
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+    judged: whether somebody may want a say in deletions of a control plane, which takes the long way.
+    """
+
+    def __init__(self, store: Store, judged: Callable[[VcpId], bool], clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._judged = judged
         self._clock = clock
 
     def mark(self, stored: Stored) -> list[Mutation]:
@@ -92,7 +100,7 @@ class NamespacePurger:
         """The removal of a marked namespace and all that is in it; None where it takes more than that."""
         name = stored.key.name
         resources = self._store.resources_in(vcp, name)
-        if not PLAIN_RESOURCES.issuperset(resources):
+        if not PLAIN_RESOURCES.issuperset(resources) or (resources and self._judged(vcp)):
             return None
         document: Document = codec.decode(stored.value)
         if not _only_ours(document):
@@ -140,14 +148,18 @@ class NamespaceController:
     def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
         self._store = directory.store
-        self.purger = NamespacePurger(directory.store, clock)
+        self.purger = NamespacePurger(directory.store, self._judged, clock)
         self._clock = clock
+
+    def _judged(self, vcp: VcpId) -> bool:
+        control_plane = self._directory.get(vcp)
+        return control_plane is not None and control_plane.api.deletions_are_judged()
 
     def attach(self, queue: WorkQueue) -> None:
         return None
 
     def observe(self, event: Event) -> Iterable[Hashable]:
-        if event.type is EventType.DELETED or b'"deletionTimestamp":"' not in event.value:
+        if event.type is EventType.DELETED or b'"deletionTimestamp":"' not in event.value or _only_status(event):
             return ()
         return ((event.key.vcp, event.key.name),)
 
@@ -204,11 +216,11 @@ class NamespaceController:
                 failures.append(f"no resource is served for {resource}")
                 continue
             try:
-                await control_plane.api.delete_collection(info, name, ListOptions(), DeleteOptions(), RequestContext(CONTROLLER_USER))
+                await control_plane.api.delete_collection(info, name, ListOptions(), DeleteOptions(), RequestContext(USER))
             except NotFound:
                 continue
             except ApiError as error:
-                failures.append(f"{resource}: {error.message}")
+                failures.append(f"{resource}: {error.message[:FAILURE_TEXT]}")
         return failures
 
     async def _delete_pods(self, control_plane: ControlPlane, name: str, failures: list[str]) -> None:
@@ -221,11 +233,11 @@ class NamespaceController:
             orphan = node and self._store.get(ObjectKey(vcp, NODES, "", node)) is None
             options = DeleteOptions(grace_period_seconds=0) if orphan else DeleteOptions()
             try:
-                await api.delete(info, name, item.key.name, options, RequestContext(CONTROLLER_USER))
+                await api.delete(info, name, item.key.name, options, RequestContext(USER))
             except NotFound:
                 continue
             except ApiError as error:
-                failures.append(f"pods: {error.message}")
+                failures.append(f"pods: {error.message[:FAILURE_TEXT]}")
 
     def _remaining(self, control_plane: ControlPlane, name: str) -> Remaining:
         vcp = control_plane.record.id
@@ -241,7 +253,7 @@ class NamespaceController:
         return Remaining(counts, dict(finalizers))
 
     async def _conclude(self, control_plane: ControlPlane, name: str, failures: list[str]) -> float | None:
-        """Let the namespace go if it is empty; else say what is left."""
+        """Let the namespace go if it is empty; else say what is left. Raises TryAgain where something could not be deleted."""
         stored = self._store.get(ObjectKey(control_plane.record.id, NAMESPACES, "", name))
         if stored is None:
             return None
@@ -265,7 +277,21 @@ class NamespaceController:
                 await self._store.commit([documents.change(stored, document)])
             except RevisionMismatch:
                 return 0.0
+        if failures:
+            raise TryAgain(f"namespace {name}: {failures[0]}")
         return REMAINING_PAUSE + REMAINING_PAUSE_EACH * sum(remaining.resources.values())
+
+
+def _only_status(event: Event) -> bool:
+    """Whether a change of a namespace that is being deleted is one of its conditions: no reason to look again, it may be our own."""
+    if event.previous is None or b'"deletionTimestamp":"' not in event.previous:
+        return False
+    before, after = codec.decode(event.previous), codec.decode(event.value)
+    return all(_lasting(before, part) == _lasting(after, part) for part in ("metadata", "spec"))
+
+
+def _lasting(document: Document, part: str) -> Document:
+    return {key: value for key, value in (document.get(part) or {}).items() if key not in ("resourceVersion", "managedFields")}
 
 
 def _only_ours(document: Document) -> bool:

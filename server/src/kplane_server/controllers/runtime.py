@@ -31,6 +31,10 @@ RESYNC_BATCH: Final = 100
 TURN: Final = 0.002
 
 
+class TryAgain(Exception):
+    """Somebody else keeps the work from being finished; it is tried again, each time after a longer pause, and nothing is logged."""
+
+
 class Controller(Protocol):
     """One duty, for all control planes.
 
@@ -162,6 +166,10 @@ class WorkQueue:
             again = await self._reconcile(key)
         except (RevisionMismatch, Conflict) as race:
             log.debug("%s: %s: %s, trying again", self.name, key, race)
+            self._retry(key)
+        except TryAgain as wait:
+            log.debug("%s: %s: %s", self.name, key, wait)  # a tenant must not be able to fill the log
+            self.failures += 1
             self._retry(key)
         except UnknownVcp:
             self._tries.pop(key, None)  # the control plane went away meanwhile, and its work with it

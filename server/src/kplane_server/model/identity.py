@@ -33,6 +33,11 @@ ANONYMOUS_USER: Final = UserInfo(ANONYMOUS, groups=(UNAUTHENTICATED,))
 CONTROLLER_USER: Final = UserInfo("system:kube-controller-manager", groups=(MASTERS, AUTHENTICATED))
 
 
+def controller_user(name: str) -> UserInfo:
+    """The ServiceAccount that one of Kubernetes' own controllers acts under, where that can be seen (by webhooks, by policies)."""
+    return service_account_user("kube-system", name)
+
+
 def service_account_user(namespace: str, name: str, uid: str = "", extra: Mapping[str, tuple[str, ...]] | None = None) -> UserInfo:
     """The identity of a ServiceAccount."""
     groups = (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}", AUTHENTICATED)

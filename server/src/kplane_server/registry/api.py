@@ -9,9 +9,10 @@ import time
 from typing import Final
 
 from kplane_server.model.errors import Json
+from kplane_server.model.identity import CONTROLLER_USER
 from kplane_server.registry import codec, conversion, create, custom_cleanup, deletion, listing, patching, subresources, watching
 from kplane_server.registry import update as updating
-from kplane_server.registry.attributes import Admission, AdmitAll
+from kplane_server.registry.attributes import Admission, AdmitAll, Operation
 from kplane_server.registry.catalog import BUILTIN, Catalog
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.generic import Clock, Registry
@@ -128,6 +129,14 @@ class ControlPlaneApi:
     async def delete(self, info: ResourceInfo, namespace: str, name: str, options: DeleteOptions, ctx: RequestContext) -> deletion.Deletion:
         """Delete an object: (stored, finished)."""
         return await deletion.delete(self.registry, info, namespace, name, options, ctx)
+
+    def deletions_are_judged(self) -> bool:
+        """Whether a webhook or a policy may want a say in deletions. Where none does, controllers may take away in bulk."""
+        info = self.resources.find("", "v1", "namespaces")
+        assert info is not None  # a built-in resource
+        key, ctx = self.registry.key(info, "", ""), RequestContext(CONTROLLER_USER)
+        attributes = self.registry.attributes(Operation.DELETE, info, key, ctx, new=None)
+        return self.registry.admission.minds_deletions(attributes)
 
     async def delete_collection(
         self, info: ResourceInfo, namespace: str | None, options: ListOptions, delete_options: DeleteOptions, ctx: RequestContext

@@ -95,6 +95,10 @@ class Admission(Protocol):
         """Whether :meth:`admit` has anything to do: lets a write skip what follows a mutation."""
         ...
 
+    def minds_deletions(self, attributes: Attributes) -> bool:
+        """Whether anybody wants a say in some deletions of this control plane; where not, its controllers may delete in bulk."""
+        ...
+
     async def admit(self, attributes: Attributes) -> None: ...
 
     async def validate(self, attributes: Attributes) -> None: ...
@@ -106,6 +110,9 @@ class AdmitAll:
     plugins: Sequence[object] = ()
 
     def mutates(self, attributes: Attributes) -> bool:
+        return False
+
+    def minds_deletions(self, attributes: Attributes) -> bool:
         return False
 
     async def admit(self, attributes: Attributes) -> None:

@@ -37,6 +37,9 @@ class GuardedAdmission:
     def mutates(self, attributes: Attributes) -> bool:
         return self._chain.mutates(attributes) or _creates_control_plane(attributes)
 
+    def minds_deletions(self, attributes: Attributes) -> bool:
+        return self._chain.minds_deletions(attributes)
+
     async def admit(self, attributes: Attributes) -> None:
         if self._chain.mutates(attributes):
             await self._chain.admit(attributes)

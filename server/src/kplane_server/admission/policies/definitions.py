@@ -18,7 +18,7 @@ from kplane_server.admission.webhook_matching import Rule, equivalents, labels_o
 from kplane_server.model.errors import Json
 from kplane_server.model.resources import GroupVersionResource
 from kplane_server.model.selectors import LabelSelector, label_selector_from_document
-from kplane_server.registry.attributes import Attributes
+from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.table import ResourceTable
 from kplane_server.schema.cel.admission import CONFIGURATION, PATCH_LIST, compile_expression
@@ -56,6 +56,10 @@ class Constraints:
             label_selector_from_document(document.get("objectSelector") or {}),
             (document.get("matchPolicy") or "Equivalent") == "Equivalent",
         )
+
+    def are_about(self, operation: Operation) -> bool:
+        """Whether writes of a kind can be meant at all."""
+        return not self.rules or any(rule.rule.is_about(operation) for rule in self.rules)
 
     def find(self, attributes: Attributes, table: ResourceTable) -> ResourceInfo | None:
         """The row at whose version a write is judged; None when it is not meant."""

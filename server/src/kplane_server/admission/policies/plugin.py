@@ -24,7 +24,7 @@ from kplane_server.admission.surroundings import Surroundings
 from kplane_server.admission.webhook_matching import EXEMPT
 from kplane_server.model.errors import ApiError, Cause, Json
 from kplane_server.model.keys import ResourceId
-from kplane_server.registry.attributes import Attributes
+from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.resource import ResourceInfo
 
 POLICIES: Final = ResourceId("validatingadmissionpolicies.admissionregistration.k8s.io")
@@ -64,6 +64,11 @@ class ValidatingPolicies(Plugin):
 
     def concerns(self, attributes: Attributes) -> bool:
         return attributes.info.storage_id not in EXEMPT
+
+    def minds_deletions(self, attributes: Attributes) -> bool:
+        policies = self._policies.of(attributes)
+        bound = self._bindings.of(attributes) if policies else {}
+        return any(name in bound and policy.constraints.are_about(Operation.DELETE) for name, policy in policies.items())
 
     async def validate(self, attributes: Attributes) -> None:
         policies = self._policies.of(attributes)
