@@ -43,7 +43,7 @@ _EXPIRED_TOKEN: Final = (
 
 
 class ListResult(NamedTuple):
-    """One page. ``remaining`` is None where it is not known (with selectors always)."""
+    """One page. ``remaining`` is None with selectors, and on the last page."""
 
     items: list[Stored]
     revision: int
@@ -52,11 +52,15 @@ class ListResult(NamedTuple):
 
 
 class ContinuePosition(NamedTuple):
-    """What a continue token says: after which object, and at which revision (-1: at the present one)."""
+    """What a continue token says: after which object, and at which revision (-1: at the present one).
+
+    left: how many objects follow at that revision; None where it is not known (with selectors always).
+    """
 
     revision: int
     namespace: str
     name: str
+    left: int | None = None
 
 
 class ExpiredContinue(Expired):
@@ -75,7 +79,9 @@ class ExpiredContinue(Expired):
 def encode_continue(vcp: VcpRecord, position: ContinuePosition) -> str:
     """A token as upstream writes it, bound to one incarnation of one VCP."""
     start = f"{position.namespace}/{position.name}\0" if position.namespace else f"{position.name}\0"
-    document = {"v": "meta.k8s.io/v1", "rv": position.revision, "start": start, "vcp": _binding(vcp)}
+    document: dict[str, Json] = {"v": "meta.k8s.io/v1", "rv": position.revision, "start": start, "vcp": _binding(vcp)}
+    if position.left is not None:
+        document["left"] = position.left
     return base64.urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
 
 
@@ -100,7 +106,10 @@ def decode_continue(vcp: VcpRecord, token: str, namespaced: bool) -> ContinuePos
     namespace, slash, name = start[:-1].partition("/") if namespaced else ("", "/", start[:-1])
     if not slash or (namespaced and not namespace) or "\0" in start[:-1] or ".." in (namespace, name):
         raise _invalid_token(f"continue key is not valid: {start[:64]!r}")
-    return ContinuePosition(revision, namespace, name)
+    left = document.get("left")
+    if left is not None and (not isinstance(left, int) or isinstance(left, bool) or left < 1):
+        raise _invalid_token("continue key is not valid: the number of objects left is none")
+    return ContinuePosition(revision, namespace, name, left)
 
 
 def _invalid_token(why: str) -> BadRequest:
@@ -137,16 +146,16 @@ def list_objects(registry: Registry, info: ResourceInfo, namespace: str | None, 
         raise MethodNotAllowed(f'list is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
     scope = Scope(registry.vcp.id, info.storage_id, namespace or None if info.namespaced else None)
     selection = Selection(info, options.label_selector, options.field_selector)
-    after, revision = _start(registry, info, options)
+    after, revision, left = _start(registry, info, options)
     with _explained(registry, after):
-        return _collect(registry, info, scope, selection, options.limit, after, revision)
+        return _collect(registry, info, scope, selection, options.limit, after, revision, left)
 
 
 async def list_converted(registry: Registry, info: CustomResourceInfo, namespace: str | None, options: ListOptions) -> ListResult:
     """The same for a row that only a webhook converts: a page is converted before it is judged."""
     scope = Scope(registry.vcp.id, info.storage_id, namespace or None if info.namespaced else None)
     selection = Selection(info, options.label_selector, options.field_selector)
-    after, revision = _start(registry, info, options)
+    after, revision, left = _start(registry, info, options)
     limit = options.limit
     found: list[Stored] = []
     while True:
@@ -162,8 +171,7 @@ async def list_converted(registry: Registry, info: CustomResourceInfo, namespace
                 return ListResult(_present(found, info), page.revision, token)
             found.append(item)
         if limit and selection.everything:
-            token = _next_token(registry, page)
-            return ListResult(_present(found, info), page.revision, token, page.remaining if token else None)
+            return _page_of_all(registry, info, scope, page, found, left)
         if not page.more:
             return ListResult(_present(found, info), page.revision)
         after = (page.items[-1].key.namespace, page.items[-1].key.name)
@@ -184,20 +192,20 @@ def _explained(registry: Registry, after: tuple[str, str] | None) -> Iterator[No
         raise too_large(error.revision, error.current) from error
 
 
-def _start(registry: Registry, info: ResourceInfo, options: ListOptions) -> tuple[tuple[str, str] | None, int | None]:
-    """Where the page begins, and of which exact revision it is (None: of the present)."""
+def _start(registry: Registry, info: ResourceInfo, options: ListOptions) -> tuple[tuple[str, str] | None, int | None, int | None]:
+    """Where the page begins, of which exact revision it is (None: of the present), and how many objects are left there, if known."""
     if options.continue_token:
         position = decode_continue(registry.vcp, options.continue_token, info.namespaced)
         after = (position.namespace, position.name)
-        return after, None if position.revision == _INCONSISTENT else position.revision
+        return after, None if position.revision == _INCONSISTENT else position.revision, position.left
     asked = options.resource_version
     if asked is None or asked == 0:
-        return None, None
+        return None, None, None
     if asked > registry.store.revision:
         raise too_large(asked, registry.store.revision)
     # Without a match, a limit makes the revision exact: the legacy rule of upstream.
     exact = options.resource_version_match == EXACT or (not options.resource_version_match and options.limit > 0)
-    return None, asked if exact else None
+    return None, asked if exact else None, None
 
 
 def _collect(
@@ -208,11 +216,11 @@ def _collect(
     limit: int,
     after: tuple[str, str] | None,
     revision: int | None,
+    left: int | None,
 ) -> ListResult:
     if selection.everything:
         page = registry.store.page(scope, after=after, limit=limit or None, revision=revision)
-        token = _next_token(registry, page)
-        return ListResult(_present(page.items, info), page.revision, token, page.remaining if token else None)
+        return _page_of_all(registry, info, scope, page, page.items, left)
     if selection.name is not None and revision is None and (scope.namespace or not info.namespaced):
         return _one(registry, info, scope, selection, after)
     found: list[Stored] = []
@@ -246,8 +254,23 @@ def _present(items: list[Stored], info: ResourceInfo) -> list[Stored]:
     return [conversion.read(item, info) for item in items]
 
 
-def _next_token(registry: Registry, page: Page) -> str:
+def _page_of_all(registry: Registry, info: ResourceInfo, scope: Scope, page: Page, items: list[Stored], left: int | None) -> ListResult:
+    """A page without selectors, with the number of what follows it. ``left``: how many were left before it, if the token said so."""
     if not page.more or not page.items:
-        return ""
+        return ListResult(_present(items, info), page.revision)
     last = page.items[-1].key
-    return encode_continue(registry.vcp, ContinuePosition(page.revision, last.namespace, last.name))
+    remaining = page.remaining
+    if remaining is None:
+        # The number on the token is a client's to forge, for itself alone; at least one follows.
+        remaining = max(left - len(page.items), 1) if left is not None else _count_after(registry, scope, page)
+    token = encode_continue(registry.vcp, ContinuePosition(page.revision, last.namespace, last.name, remaining))
+    return ListResult(_present(items, info), page.revision, token, remaining)
+
+
+def _count_after(registry: Registry, scope: Scope, page: Page) -> int:
+    """How many follow a page that nobody has counted: the first of a revision of the past, or after a token that had expired.
+
+    It costs what a list of all of them would, once for all the pages that follow.
+    """
+    last = page.items[-1].key
+    return len(registry.store.page(scope, after=(last.namespace, last.name), revision=page.revision).items)

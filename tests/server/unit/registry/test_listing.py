@@ -99,6 +99,32 @@ async def test_pages_are_of_one_moment(bench: Bench) -> None:
     assert {second.revision, third.revision} == {first.revision}
     assert b"new" not in second.items[3].value
     assert third.continue_token == ""
+    assert (second.remaining, third.remaining) == (2, None)
+
+
+async def test_every_page_says_how_many_are_left(bench: Bench) -> None:
+    """Also of an exact revision of the past, and of one namespace among several."""
+    await fill(bench, 7)
+    await bench.api.create(bench.info("namespaces"), "", {"metadata": {"name": "other"}}, bench.context())
+    await bench.create("configmaps", {"metadata": {"name": "elsewhere"}}, namespace="other")
+    past = bench.api.store.revision
+    await bench.create("configmaps", {"metadata": {"name": "later"}})
+    await bench.api.delete(bench.info("configmaps"), "default", "c03", DeleteOptions(), bench.context())
+
+    def left(namespace: str | None, **options: Any) -> list[int | None]:
+        found, token = [], ""
+        while True:
+            page = bench.api.list(bench.info("configmaps"), namespace, ListOptions(limit=3, continue_token=token, **({} if token else options)))
+            found.append(page.remaining)
+            token = page.continue_token
+            if not token:
+                return found
+
+    assert left("default") == [4, 1, None]
+    assert left("default", resource_version=past, resource_version_match="Exact") == [4, 1, None]
+    assert left("default", resource_version=past) == [4, 1, None]
+    total = len(bench.api.list(bench.info("configmaps"), None).items)
+    assert left(None)[:2] == [total - 3, total - 6]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
@@ -133,6 +159,8 @@ async def test_an_expired_token_offers_an_inconsistent_one() -> None:
     rest = bench.api.list(bench.info("configmaps"), None, ListOptions(continue_token=status["metadata"]["continue"]))
     assert [i.key.name for i in rest.items] == ["c02", "c03", "c04", "c05"]
     assert rest.revision == store.revision
+    inconsistent = bench.api.list(bench.info("configmaps"), None, ListOptions(limit=1, continue_token=status["metadata"]["continue"]))
+    assert inconsistent.remaining == 3
     with pytest.raises(Expired):
         bench.api.list(bench.info("configmaps"), None, ListOptions(resource_version=2, resource_version_match="Exact"))
 
