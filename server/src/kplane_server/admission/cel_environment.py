@@ -11,12 +11,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kplane_server.admission.surroundings import Surroundings
+from kplane_server.admission.webhook_review import kind_of, options_of
 from kplane_server.model.errors import Json
 from kplane_server.model.identity import UserInfo, service_account_user
 from kplane_server.model.keys import ResourceId
 from kplane_server.registry.attributes import Attributes
+from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.strategies.conversion import convert
+from kplane_server.registry.strategies.scale import scale_of
 from kplane_server.schema.cel.authorizer import AuthorizerValue, Question, ResourceCheck, Verdict
 
 _NAMESPACES: Final = ResourceId("namespaces")
@@ -30,12 +33,20 @@ _NAMESPACE_METADATA: Final = (
 def bindings(attributes: Attributes, row: ResourceInfo, surroundings: Surroundings) -> dict[str, Any]:
     """The variables of an expression for a write that is shown at the version of ``row``."""
     return {
-        "object": at_version(attributes.object, attributes.info, row),
-        "oldObject": at_version(attributes.old, attributes.info, row),
+        "object": _shown(attributes, attributes.object, row),
+        "oldObject": _shown(attributes, attributes.old, row),
         "request": request_document(attributes, row),
         "namespaceObject": namespace_document(attributes),
         "authorizer": authorizer(attributes, surroundings),
     }
+
+
+def _shown(attributes: Attributes, obj: Json | None, row: ResourceInfo) -> Json | None:
+    """A document of the request: of its sub-resource, if that has documents of its own."""
+    found = at_version(obj, attributes.info, row)
+    if found is None or attributes.subresource != "scale":
+        return found
+    return scale_of(row, found, row.scale if isinstance(row, CustomResourceInfo) else None)
 
 
 def at_version(obj: Json | None, info: ResourceInfo, row: ResourceInfo) -> Json | None:
@@ -59,14 +70,14 @@ def request_document(attributes: Attributes, row: ResourceInfo) -> dict[str, Any
         who["extra"] = {key: list(values) for key, values in user.extra.items()}
     request: dict[str, Any] = {
         "uid": "",
-        "kind": _kind(row),
+        "kind": kind_of(row, attributes.subresource)._asdict(),
         "resource": _resource(row),
-        "requestKind": _kind(info),
+        "requestKind": kind_of(info, attributes.subresource)._asdict(),
         "requestResource": _resource(info),
         "operation": str(attributes.operation),
         "userInfo": who,
         "dryRun": attributes.dry_run,
-        "options": attributes.options or _options(attributes),
+        "options": options_of(attributes),
     }
     if attributes.subresource:
         request["subResource"] = request["requestSubResource"] = attributes.subresource
@@ -77,24 +88,8 @@ def request_document(attributes: Attributes, row: ResourceInfo) -> dict[str, Any
     return request
 
 
-def _kind(row: ResourceInfo) -> dict[str, str]:
-    return {"group": row.group, "version": row.version, "kind": row.kind}
-
-
 def _resource(row: ResourceInfo) -> dict[str, str]:
     return {"group": row.group, "version": row.version, "resource": row.resource}
-
-
-def _options(attributes: Attributes) -> dict[str, Any]:
-    context = attributes.context
-    document: dict[str, Any] = {"kind": f"{attributes.operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1"}
-    if context.dry_run:
-        document["dryRun"] = ["All"]
-    if context.field_manager:
-        document["fieldManager"] = context.field_manager
-    if context.field_validation:
-        document["fieldValidation"] = context.field_validation
-    return document
 
 
 def namespace_document(attributes: Attributes) -> Json | None:

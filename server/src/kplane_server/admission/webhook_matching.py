@@ -21,6 +21,8 @@ from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.table import ResourceTable
 
 _NAMESPACES: Final = ResourceId("namespaces")
+#: What is asked about users and their rights: policies are not, for they could lock everybody out.
+REVIEWS: Final = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 #: What decides about admission is not subject to it, so that nobody locks himself out.
 EXEMPT: Final = frozenset(
     ResourceId(f"{resource}.admissionregistration.k8s.io")
@@ -126,7 +128,7 @@ class Matcher:
         """Either the new object or the old one has to match."""
         if self.objects.empty:
             return True
-        return any(obj is not None and self.objects.matches(labels_of(obj)) for obj in (attributes.object, attributes.old))
+        return selects(self.objects, attributes)
 
     def _selects_namespace(self, attributes: Attributes) -> bool:
         if self.namespaces.empty:
@@ -160,6 +162,12 @@ def equivalents(info: ResourceInfo, table: ResourceTable) -> Iterator[ResourceIn
     for row in table.all():
         if row.storage_id == info.storage_id and row.gvr != info.gvr and row.stored:
             yield row
+
+
+def selects(selector: LabelSelector, attributes: Attributes) -> bool:
+    """Whether the new object or the old one has such labels. What has no metadata, as the options of a connection, has not."""
+    documents = (obj for obj in (attributes.object, attributes.old) if obj is not None and "metadata" in obj)
+    return any(selector.matches(labels_of(obj)) for obj in documents)
 
 
 def labels_of(obj: Json) -> dict[str, str]:

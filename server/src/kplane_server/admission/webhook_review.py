@@ -114,6 +114,8 @@ def options_of(attributes: Attributes) -> Json:
     """The options of the request as a document."""
     if attributes.options is not None:
         return attributes.options
+    if attributes.operation is Operation.CONNECT:
+        return None
     kind = "CreateOptions" if attributes.operation is Operation.CREATE else "UpdateOptions"
     document: dict[str, Json] = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
     context = attributes.context

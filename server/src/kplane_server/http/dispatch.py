@@ -9,8 +9,12 @@ from collections.abc import Awaitable, Mapping
 
 from kplane_server.http.call import Answer, Call, Handler, ResourceCall, ResourceHandler
 from kplane_server.http.routing import method_not_allowed, path_not_found
+from kplane_server.model.resources import GroupVersionResource
 from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.unstored import CONNECTIONS
 
+#: Stored in what they bind, so an ordinary create.
+BINDINGS = GroupVersionResource("", "v1", "bindings")
 #: A path's handler for all that is below it too.
 Prefixes = Mapping[str, Handler]
 
@@ -19,7 +23,7 @@ class Dispatcher:
     """Finds the handler.
 
     paths: exact non-resource paths. prefixes: first segments whose handler takes everything below. verbs: by verb of a stored resource.
-    review: create of a resource that is not stored. token: create of ``serviceaccounts/token``.
+    review: create of a resource that is not stored. token: create of ``serviceaccounts/token``. connect: any verb of a connection.
     """
 
     def __init__(
@@ -30,12 +34,14 @@ class Dispatcher:
         verbs: Mapping[str, ResourceHandler],
         review: ResourceHandler,
         token: ResourceHandler,
+        connect: ResourceHandler,
     ) -> None:
         self._paths = dict(paths)
         self._prefixes = dict(prefixes)
         self._verbs = dict(verbs)
         self._review = review
         self._token = token
+        self._connect = connect
 
     def __call__(self, call: Call) -> Answer | Awaitable[Answer]:
         request = call.request
@@ -62,8 +68,10 @@ class Dispatcher:
 
     def _handler(self, info: ResourceInfo, call: Call) -> ResourceHandler:
         request = call.request
-        if not info.stored:
+        if not info.stored and info.gvr != BINDINGS:
             return self._review
+        if request.subresource in CONNECTIONS and info.builtin:
+            return self._connect
         if request.subresource == "token" and (info.group, info.resource) == ("", "serviceaccounts"):
             return self._token
         return self._verbs[request.verb]

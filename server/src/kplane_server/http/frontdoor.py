@@ -15,6 +15,7 @@ from kplane_server.http.call import Answer, Call, Handler
 from kplane_server.http.dispatch import Dispatcher
 from kplane_server.http.fairness import Writes
 from kplane_server.http.handlers import reading
+from kplane_server.http.handlers.connecting import connect
 from kplane_server.http.handlers.documents import Documents
 from kplane_server.http.handlers.openapi import OpenApi
 from kplane_server.http.handlers.serverpaths import Check, ServerPaths
@@ -90,6 +91,7 @@ class FrontDoor:
             },
             review=virtual.review,
             token=virtual.token,
+            connect=connect,
         )
 
     def _figures(self) -> dict[str, float]:

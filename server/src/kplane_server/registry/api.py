@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
 
 from kplane_server.model.errors import Json
 from kplane_server.model.identity import CONTROLLER_USER
-from kplane_server.registry import codec, conversion, create, custom_cleanup, deletion, listing, patching, subresources, watching
+from kplane_server.registry import codec, conversion, create, custom_cleanup, deletion, listing, patching, subresources, unstored, watching
 from kplane_server.registry import update as updating
 from kplane_server.registry.attributes import Admission, AdmitAll, Operation
 from kplane_server.registry.catalog import BUILTIN, Catalog
@@ -107,8 +108,28 @@ class ControlPlaneApi:
         if subresource:
             return await subresources.create(self.registry, info, namespace, name, subresource, body, ctx)
         if info.resource == "bindings" and not info.group:  # the old way to post to pods/binding
-            return await subresources.create_binding(self.registry, namespace, body, ctx)
+            return await subresources.create_binding(self.registry, info, namespace, body, ctx)
         return await create.create(self.registry, info, namespace, body, ctx, name)
+
+    async def answer(
+        self,
+        info: ResourceInfo,
+        namespace: str,
+        body: Json,
+        ctx: RequestContext,
+        make: Callable[[Json], Awaitable[dict[str, Json]]],
+        *,
+        name: str = "",
+        subresource: str = "",
+    ) -> dict[str, Json]:
+        """What ``make`` makes of a document that is posted and not stored, if admission has nothing against it."""
+        return await unstored.answer(self.registry, info, namespace, body, ctx, make, name=name, subresource=subresource)
+
+    async def connect(
+        self, info: ResourceInfo, namespace: str, name: str, subresource: str, options: Json, ctx: RequestContext
+    ) -> NoReturn:
+        """Open a connection through an object, which ends in the error that says why there is none."""
+        await unstored.connect(self.registry, info, namespace, name, subresource, options, ctx)
 
     async def update(
         self, info: ResourceInfo, namespace: str, name: str, body: Json, ctx: RequestContext, subresource: str = ""

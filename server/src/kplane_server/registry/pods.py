@@ -51,9 +51,18 @@ async def _admit(
     await registry.admission.validate(attributes)
 
 
-async def bind(registry: Registry, info: ResourceInfo, namespace: str, name: str, body: Json, ctx: RequestContext) -> Stored:
-    """Put a pod on a node (``pods/binding``)."""
-    await _admit(registry, info, namespace, name, "binding", body, ctx)
+async def bind(
+    registry: Registry,
+    info: ResourceInfo,
+    namespace: str,
+    name: str,
+    body: Json,
+    ctx: RequestContext,
+    *,
+    through: ResourceInfo | None = None,
+) -> Stored:
+    """Put a pod on a node (``pods/binding``, or ``through`` the resource ``bindings``)."""
+    await _admit(registry, through or info, namespace, name, "" if through else "binding", body, ctx)
     target = body.get("target")
     if not isinstance(target, dict):
         raise invalid("Binding", "", name, [field_required("target.name")])

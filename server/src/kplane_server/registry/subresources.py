@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 
-from kplane_server.model.errors import ApiError, BadRequest, Json, MethodNotAllowed, NotFound, ServiceUnavailable
+from kplane_server.model.errors import BadRequest, Json, MethodNotAllowed, NotFound
 from kplane_server.model.resources import GroupVersionKind
 from kplane_server.registry import codec, conversion, pods
 from kplane_server.registry.builtin_schemas import schema_for
@@ -20,13 +20,12 @@ from kplane_server.registry.options import Patch, RequestContext
 from kplane_server.registry.patching import APPLY_PATCH, check_media_type, patch_object, patched
 from kplane_server.registry.resource import ResourceInfo, Subresource
 from kplane_server.registry.strategies.scale import scale_causes, scale_of, with_scale
+from kplane_server.registry.unstored import unreachable
 from kplane_server.registry.update import Written, change
 from kplane_server.registry.update import update as update_object
 from kplane_server.storage.api import Stored
 
 _SCALE = ("autoscaling", "v1", "Scale")
-#: Sub-resources that only a kubelet, or the thing itself, could answer.
-_CONNECTIONS = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
 
 def get(registry: Registry, info: ResourceInfo, namespace: str, name: str, subresource: str) -> Stored:
@@ -40,8 +39,8 @@ def shown(info: ResourceInfo, name: str, subresource: str, stored: Stored) -> St
     _require(info, subresource, "get")
     if subresource == "scale":
         return _scale(info, stored)
-    if subresource in _CONNECTIONS:
-        raise _unreachable(info, name, codec.decode(stored.value))
+    if subresource == "log":
+        raise unreachable(info, name, codec.decode(stored.value))
     return stored
 
 
@@ -50,8 +49,6 @@ async def create(
 ) -> Stored:
     """Post to a sub-resource."""
     row = _require(info, subresource, "create")
-    if subresource in _CONNECTIONS:
-        raise _unreachable(info, name, codec.decode(registry.require(info, namespace, name).value))
     handler = _POSTS.get((info.resource, subresource))
     if handler is None:
         raise MethodNotAllowed(
@@ -61,14 +58,14 @@ async def create(
     return await handler(registry, info, namespace, name, body, ctx)
 
 
-async def create_binding(registry: Registry, namespace: str, body: Json, ctx: RequestContext) -> Stored:
+async def create_binding(registry: Registry, info: ResourceInfo, namespace: str, body: Json, ctx: RequestContext) -> Stored:
     """Post to ``bindings``: the document names the pod."""
+    check_type(info, body)
+    name = body["metadata"].get("name")
     row = registry.resources.find("", "v1", "pods")
-    metadata = body.get("metadata") if isinstance(body, dict) else None
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    if row is None or not isinstance(name, str) or not name:
+    if row is None or not name:
         raise BadRequest("metadata.name of a Binding must name a pod")
-    return await create(registry, row, namespace, name, "binding", body, ctx)
+    return await pods.bind(registry, row, namespace, name, body, ctx, through=info)
 
 
 async def update(
@@ -121,13 +118,6 @@ async def _rescale(
 def _scale(info: ResourceInfo, stored: Stored) -> Stored:
     paths = info.scale if isinstance(info, CustomResourceInfo) else None
     return Stored(stored.key, stored.revision, orjson.dumps(scale_of(info, codec.decode(stored.value), paths)))
-
-
-def _unreachable(info: ResourceInfo, name: str, obj: Json) -> ApiError:
-    """There are no nodes behind this control plane that it could ask."""
-    if info.resource == "pods" and not (obj.get("spec") or {}).get("nodeName"):
-        return BadRequest(f"pod {name} does not have a host assigned", kind="pods", name=name)
-    return ServiceUnavailable(f"{info.resource} {name!r} cannot be reached: this control plane is not connected to nodes")
 
 
 def _require(info: ResourceInfo, subresource: str, verb: str) -> Subresource:

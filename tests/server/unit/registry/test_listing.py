@@ -114,7 +114,8 @@ async def test_every_page_says_how_many_are_left(bench: Bench) -> None:
     def left(namespace: str | None, **options: Any) -> list[int | None]:
         found, token = [], ""
         while True:
-            page = bench.api.list(bench.info("configmaps"), namespace, ListOptions(limit=3, continue_token=token, **({} if token else options)))
+            asked = ListOptions(limit=3, continue_token=token, **({} if token else options))
+            page = bench.api.list(bench.info("configmaps"), namespace, asked)
             found.append(page.remaining)
             token = page.continue_token
             if not token:

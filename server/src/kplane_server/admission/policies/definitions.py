@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from kplane_server.admission.surroundings import parse_api_version
-from kplane_server.admission.webhook_matching import Rule, equivalents, labels_of, namespace_labels
+from kplane_server.admission.webhook_matching import Rule, equivalents, namespace_labels, selects
 from kplane_server.model.errors import Json
 from kplane_server.model.resources import GroupVersionResource
 from kplane_server.model.selectors import LabelSelector, label_selector_from_document
@@ -66,10 +66,8 @@ class Constraints:
         row = self._row(self.rules, attributes, table) if self.rules else attributes.info
         if row is None or self._row(self.excluded, attributes, table) is not None:
             return None
-        if not self.objects.empty:
-            shown = [obj for obj in (attributes.object, attributes.old) if obj is not None]
-            if not any(self.objects.matches(labels_of(obj)) for obj in shown):
-                return None
+        if not self.objects.empty and not selects(self.objects, attributes):
+            return None
         if not self.namespaces.empty:
             labels = namespace_labels(attributes)
             if labels is not None and not self.namespaces.matches(labels):

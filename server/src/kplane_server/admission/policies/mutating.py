@@ -21,7 +21,7 @@ from kplane_server.admission.policies.parameters import ConfigurationError, coll
 from kplane_server.admission.policies.patching import MutationFailed, mutate
 from kplane_server.admission.rounds import Rounds
 from kplane_server.admission.surroundings import Surroundings
-from kplane_server.admission.webhook_matching import EXEMPT
+from kplane_server.admission.webhook_matching import EXEMPT, REVIEWS
 from kplane_server.admission.webhook_versions import Shown, adopt, show, take_back
 from kplane_server.model.errors import ApiError, Cause, Json
 from kplane_server.model.keys import ResourceId
@@ -34,6 +34,8 @@ from kplane_server.schema.patch.json_patch import equal
 
 POLICIES: Final = ResourceId("mutatingadmissionpolicies.admissionregistration.k8s.io")
 BINDINGS: Final = ResourceId("mutatingadmissionpolicybindings.admissionregistration.k8s.io")
+#: What carries an object to change.
+_CHANGED: Final = (Operation.CREATE, Operation.UPDATE)
 #: After this much work others get their turn (units of the meter).
 _LONG: Final = 20_000
 
@@ -78,7 +80,9 @@ class MutatingPolicies(Plugin):
         self._bindings: Compiled[dict[str, list[Binding]]] = Compiled(BINDINGS, compile_bindings)
 
     def concerns(self, attributes: Attributes) -> bool:
-        if attributes.object is None or attributes.operation is Operation.DELETE or attributes.info.storage_id in EXEMPT:
+        if attributes.object is None or attributes.operation not in _CHANGED or attributes.info.group in REVIEWS:
+            return False
+        if attributes.info.storage_id in EXEMPT:
             return False
         return bool(self._policies.of(attributes)) and bool(self._bindings.of(attributes))
 

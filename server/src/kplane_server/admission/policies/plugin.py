@@ -21,7 +21,7 @@ from kplane_server.admission.policies.definitions import Binding, Policy, compil
 from kplane_server.admission.policies.evaluation import Budget, Decision, Evaluation, Outcome
 from kplane_server.admission.policies.parameters import ConfigurationError, collect, param_row
 from kplane_server.admission.surroundings import Surroundings
-from kplane_server.admission.webhook_matching import EXEMPT
+from kplane_server.admission.webhook_matching import EXEMPT, REVIEWS
 from kplane_server.model.errors import ApiError, Cause, Json
 from kplane_server.model.keys import ResourceId
 from kplane_server.registry.attributes import Attributes, Operation
@@ -63,7 +63,7 @@ class ValidatingPolicies(Plugin):
         self._bindings: Compiled[dict[str, list[Binding]]] = Compiled(BINDINGS, compile_bindings)
 
     def concerns(self, attributes: Attributes) -> bool:
-        return attributes.info.storage_id not in EXEMPT
+        return attributes.info.storage_id not in EXEMPT and attributes.info.group not in REVIEWS
 
     def minds_deletions(self, attributes: Attributes) -> bool:
         policies = self._policies.of(attributes)

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import orjson
 
 from kplane_server.access.reviews import HANDLERS
 from kplane_server.access.tokenrequest import create_token
+from kplane_server.http.audit import Audited
 from kplane_server.http.bodies import Bodies
 from kplane_server.http.call import Answer, ResourceCall
-from kplane_server.http.negotiation import Accepted
+from kplane_server.http.response import warning_headers
 from kplane_server.http.routing import path_not_found
 from kplane_server.http.views import encoded
 from kplane_server.model.errors import BadRequest, Json
@@ -33,24 +35,31 @@ class Virtual:
         handler = HANDLERS.get((call.info.group, call.info.resource))
         if handler is None:
             raise path_not_found()
-        accepted, body = await self._object(call)
-        return self._answer(await handler(call.plane, call.user, call.namespace, body), accepted)
+
+        async def answered(body: Json) -> dict[str, Json]:
+            return await handler(call.plane, call.user, call.namespace, body)
+
+        return await self._answer(call, answered)
 
     async def token(self, call: ResourceCall) -> Answer:
         """``serviceaccounts/<name>/token``."""
-        accepted, body = await self._object(call)
-        return self._answer(await create_token(call.plane, call.namespace, call.request.name, body), accepted)
 
-    def _answer(self, document: Json, accepted: Accepted) -> Answer:
-        return encoded(orjson.dumps(document), accepted, CREATED)
+        async def issued(body: Json) -> dict[str, Json]:
+            return await create_token(call.plane, call.namespace, call.request.name, body)
 
-    async def _object(self, call: ResourceCall) -> tuple[Accepted, Json]:
-        kind = call.gvk
+        return await self._answer(call, issued)
+
+    async def _answer(self, call: ResourceCall, make: Callable[[Json], Awaitable[dict[str, Json]]]) -> Answer:
+        """What ``make`` makes of the body. Nothing is changed anywhere, so a dry run is like any other."""
+        request = call.request
         accepted = call.accept(frozenset())
         ctx = parse_write_options(call.query, call.user, kind="CreateOptions")
-        body = await self._bodies.document(call, kind, ctx)
+        if isinstance(call.incoming, Audited):
+            call.incoming.note(ctx.annotations)
+        body = await self._bodies.document(call, call.gvk, ctx)
         if not isinstance(body, dict):
-            raise BadRequest(f"the body of the request must be a {kind.kind} object")
-        if body.get("kind") not in (None, "", kind.kind):
-            raise BadRequest(f"the kind in the data ({str(body['kind'])[:64]}) does not match the expected kind ({kind.kind})")
-        return accepted, body
+            raise BadRequest(f"the body of the request must be a {call.gvk.kind} object")
+        document = await call.plane.api.answer(
+            call.info, call.namespace, body, ctx, make, name=request.name, subresource=request.subresource
+        )
+        return encoded(orjson.dumps(document), accepted, CREATED, warning_headers(ctx.warnings))
