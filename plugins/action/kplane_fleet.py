@@ -13,14 +13,14 @@ import threading
 import time
 import typing as t
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.template import trust_as_template
 
 from ansible_collections.kplane.core.plugins.module_utils import _plane
 from ansible_collections.kplane.core.plugins.module_utils._diff import Differences
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
 from ansible_collections.kplane.core.plugins.plugin_utils import _fleet_plan, _fleet_record, _fleet_run, _fleet_seed, _fleet_spec
+from ansible_collections.kplane.core.plugins.plugin_utils._fleet_hosts import Hosts
 from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import Wanted
 from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event, Progress
 
@@ -86,15 +86,12 @@ class ActionModule(ActionBase):
         self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
     ) -> dict[str, tuple[dict[str, t.Any], list[Wanted]]]:
         """What is wanted, by management plane: its options and its VCPs."""
-        sources = _fleet_seed.Sources()
-        hostvars = variables["hostvars"]
+        hosts = Hosts(self._templar, variables["hostvars"], arguments["fleet"])
         planes: dict[str, tuple[dict[str, t.Any], list[Wanted]]] = {}
         problems = []
         for host in self._hosts(arguments, variables):
             try:
-                found = self._variables_of(hostvars, host)
-                options = _fleet_spec.plane_options(found)
-                wanted = self._wanted(host, found, hostvars, arguments["fleet"], sources)
+                options, wanted = hosts.read(host)
             except KplaneError as exc:
                 problems.append(f"{host}: {exc.message}")
                 continue
@@ -106,33 +103,6 @@ class ActionModule(ActionBase):
         for _unused_options, vcps in planes.values():
             _fleet_spec.check_unique(vcps)
         return planes
-
-    def _variables_of(self, hostvars: t.Any, host: str) -> dict[str, t.Any]:
-        """The variables of a host that mean something here, templated for it."""
-        of_host = hostvars[host]
-        if _fleet_spec.FOUND_VARIABLE in of_host:
-            raise KplaneError("it comes from the dynamic inventory kplane.core.kplane, which says what is there and not what shall be")
-        names = [name for name in (*_fleet_spec.VCP_VARIABLES, *_fleet_spec.PLANE_VARIABLES) if name in of_host]
-        try:
-            return {name: of_host[name] for name in names}
-        except AnsibleError as exc:
-            raise KplaneError(str(exc)) from exc
-
-    def _wanted(self, host: str, found: t.Mapping[str, t.Any], hostvars: t.Any, fleet: str, sources: _fleet_seed.Sources) -> Wanted:
-        seed = None
-        base = str(hostvars[host].get("inventory_dir") or os.getcwd())
-        if "kplane_manifests" in found:
-
-            def render(content: str, path: str) -> str:
-                raw = hostvars.raw_get(host)
-                templar = self._templar.copy_with_new_env(available_variables=raw, searchpath=[os.path.dirname(path)])
-                try:
-                    return str(templar.template(trust_as_template(content)))
-                except AnsibleError as exc:
-                    raise KplaneError(f"the template {path}: {exc}") from exc
-
-            seed = sources.documents(found["kplane_manifests"], render, base)
-        return _fleet_spec.wanted(host, found, fleet, seed, base)
 
     # From what is wanted to what was done
 

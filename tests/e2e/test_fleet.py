@@ -83,9 +83,13 @@ def test_two_hundred_from_an_inventory(server: Server, controller: Controller) -
         server,
         "team-[001:200]",
         kplane_labels={"team": "{{ inventory_hostname }}"},
-        kplane_manifests=[SEED],
+        kplane_manifests=[SEED, {"template": "templates/own.yml"}],
         kplane_credentials={"directory": str(controller.folder / "credentials")},
     )
+    controller.write(
+        "templates/own.yml", "{% include 'head.yml' %}\ndata: {host: '{{ inventory_hostname }}', team: '{{ kplane_labels.team }}'}\n"
+    )
+    controller.write("templates/head.yml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\n")
     controller.write("fleet.yml", description)
     assert converge(controller).changed == 1
     made = control_planes(server)
@@ -95,6 +99,8 @@ def test_two_hundred_from_an_inventory(server: Server, controller: Controller) -
         found = welcome(server, name)
         assert found["data"] == {"team": name}
         assert {entry["manager"] for entry in found["metadata"]["managedFields"]} == {"kplane.core"}
+        own = server.vcp(name).get("/api/v1/namespaces/default/configmaps/own").ok()
+        assert own["data"] == {"host": name, "team": name}
         handed = controller.folder / "credentials" / f"{name}.kubeconfig"
         assert handed.stat().st_mode & 0o777 == 0o600
         assert client_of(handed.read_text()).get("/api/v1/namespaces/default").code == 200
