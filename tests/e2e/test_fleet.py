@@ -87,7 +87,7 @@ def test_two_hundred_from_an_inventory(server: Server, controller: Controller) -
         kplane_credentials={"directory": str(controller.folder / "credentials")},
     )
     controller.write(
-        "templates/own.yml", "{% include 'head.yml' %}\ndata: {host: '{{ inventory_hostname }}', team: '{{ kplane_labels.team }}'}\n"
+        "templates/own.yml", "{% include 'head.yml' %}\n\ndata: {host: '{{ inventory_hostname }}', team: '{{ kplane_labels.team }}'}\n"
     )
     controller.write("templates/head.yml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\n")
     controller.write("fleet.yml", description)
