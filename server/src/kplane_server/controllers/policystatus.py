@@ -23,7 +23,8 @@ from kplane_server.registry.kinds import schema_of
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.table import ResourceTable
 from kplane_server.schema.cel.admission import declared
-from kplane_server.schema.cel.types import DYN, Type, expression_type, type_of_schema
+from kplane_server.schema.cel.declarations import DYN, Type
+from kplane_server.schema.cel.types import expression_type, type_of_schema
 from kplane_server.schema.cel.values import CompileError
 from kplane_server.storage.api import Event, EventType
 from kplane_server.vcp.directory import Directory

@@ -15,7 +15,13 @@ from typing import Final
 
 from kplane_server.model.errors import Json
 from kplane_server.model.keys import ResourceId
-from kplane_server.registry.custom_validation import API_APPROVED, is_protected, validate_definition, validate_definition_update
+from kplane_server.registry.custom_validation import (
+    API_APPROVED,
+    is_protected,
+    validate_definition,
+    validate_definition_status,
+    validate_definition_update,
+)
 from kplane_server.registry.strategies.base import Document, Strategy, StrategyContext
 
 DEFINITIONS: Final = ResourceId("customresourcedefinitions.apiextensions.k8s.io")
@@ -36,7 +42,7 @@ def definition_strategy(plain: Strategy) -> Strategy:
         update_hook=_updated,
         create_validator=lambda obj, ctx: validate_definition(obj),
         update_validator=lambda new, old, ctx: validate_definition_update(new, old),
-        status_validator=lambda new, old, ctx: validate_definition_update(new, old),
+        status_validator=lambda new, old, ctx: validate_definition_status(new),
     )
 
 

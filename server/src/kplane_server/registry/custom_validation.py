@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from kplane_server.model.errors import (
@@ -33,10 +33,13 @@ def is_protected(group: str) -> bool:
     return group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))
 
 
-def validate_definition(crd: Document) -> list[Cause]:
-    """What is wrong with a definition. Types have been checked already."""
+def validate_definition(crd: Document, *, unchanged: Collection[str] = ()) -> list[Cause]:
+    """What is wrong with a definition. Types have been checked already.
+
+    unchanged: versions whose schemas are those of a definition that was accepted before.
+    """
     spec = crd.get("spec") or {}
-    causes = [*_group_causes(crd, spec), *_names_causes(spec), *_versions_causes(spec), *_conversion_causes(spec)]
+    causes = [*_group_causes(crd, spec), *_names_causes(spec), *_versions_causes(spec, unchanged), *_conversion_causes(spec)]
     plural, group = (spec.get("names") or {}).get("plural") or "", spec.get("group") or ""
     name = crd["metadata"].get("name") or ""
     if name != f"{plural}.{group}":
@@ -49,8 +52,10 @@ def validate_definition(crd: Document) -> list[Cause]:
 
 def validate_definition_update(new: Document, old: Document) -> list[Cause]:
     """What is wrong with a change, the fields among it that stay as they are once names are accepted."""
-    causes = validate_definition(new)
     spec, before = new.get("spec") or {}, old.get("spec") or {}
+    schemas = {version.get("name"): version.get("schema") for version in before.get("versions") or ()}
+    unchanged = {version["name"] for version in spec.get("versions") or () if version.get("schema") == schemas.get(version.get("name"))}
+    causes = validate_definition(new, unchanged=unchanged)
     fields: tuple[Path, ...] = (("group",),)
     if any(c.get("type") == "Established" and c.get("status") == "True" for c in (old.get("status") or {}).get("conditions") or ()):
         fields = (("group",), ("scope",), ("names", "kind"), ("names", "plural"))
@@ -62,6 +67,11 @@ def validate_definition_update(new: Document, old: Document) -> list[Cause]:
             causes.append(field_invalid("spec." + ".".join(path), now, "field is immutable"))
     causes.extend(_stored_versions_causes(new, spec))
     return causes
+
+
+def validate_definition_status(new: Document) -> list[Cause]:
+    """What is wrong with a change of the status: the spec stays what it was, however it would be judged today."""
+    return list(_stored_versions_causes(new, new.get("spec") or {}))
 
 
 def _group_causes(crd: Document, spec: Json) -> Iterator[Cause]:
@@ -101,7 +111,7 @@ def _names_causes(spec: Json) -> Iterator[Cause]:
         yield field_invalid("spec.names.listKind", names["listKind"], "kind and listKind may not be the same")
 
 
-def _versions_causes(spec: Json) -> Iterator[Cause]:
+def _versions_causes(spec: Json, unchanged: Collection[str]) -> Iterator[Cause]:
     versions = spec.get("versions") or []
     if not versions:
         yield field_required("spec.versions")
@@ -120,24 +130,37 @@ def _versions_causes(spec: Json) -> Iterator[Cause]:
         seen.add(name)
         if version.get("deprecationWarning") is not None and not version.get("deprecated"):
             yield field_invalid(f"{at}.deprecationWarning", version["deprecationWarning"], "can only be set for deprecated versions")
-        yield from _schema_causes(version, f"{at}.schema.openAPIV3Schema")
-        yield from _subresource_causes(version.get("subresources") or {}, f"{at}.subresources")
-        yield from _column_causes(version.get("additionalPrinterColumns") or [], f"{at}.additionalPrinterColumns")
-        yield from _selectable_causes(version.get("selectableFields") or [], f"{at}.selectableFields")
+    for value, at, group in _placed(versions, "schema", "validation"):
+        yield from _schema_causes(value or {}, f"{at}.openAPIV3Schema", group, unchanged)
+    for value, at, _ in _placed(versions, "subresources", "subresources"):
+        yield from _subresource_causes(value or {}, at)
+    for value, at, _ in _placed(versions, "additionalPrinterColumns", "additionalPrinterColumns"):
+        yield from _column_causes(value or [], at)
+    for value, at, _ in _placed(versions, "selectableFields", "selectableFields"):
+        yield from _selectable_causes(value or [], at)
     if sum(1 for version in versions if version.get("storage")) != 1:
         yield field_invalid("spec.versions", [v.get("name") for v in versions], "must have exactly one version marked as storage version")
 
 
-def _schema_causes(version: Json, at: str) -> Iterator[Cause]:
-    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+def _placed(versions: Sequence[Json], field: str, top: str) -> Iterator[tuple[Json, str, Sequence[Json]]]:
+    """A field of each version with its path; one that all versions have alike is judged once, under the name it had in v1beta1."""
+    if all(version.get(field) == versions[0].get(field) for version in versions):
+        yield versions[0].get(field), f"spec.{top}", versions
+        return
+    for index, version in enumerate(versions):
+        yield version.get(field), f"spec.versions[{index}].{field}", (version,)
+
+
+def _schema_causes(value: Json, at: str, versions: Sequence[Json], unchanged: Collection[str]) -> Iterator[Cause]:
+    schema = value.get("openAPIV3Schema")
     if schema is None:
-        yield field_required(at, "schemas are required")
+        yield field_required("spec.versions[0].schema.openAPIV3Schema" if len(versions) > 1 else at, "schemas are required")
         return
     if schema.get("type") != "object":
         yield field_invalid(f"{at}.type", schema.get("type") or "", "must be object at the root")
         return
-    causes = check_structural(schema)
-    if (version.get("subresources") or {}).get("status") is not None:
+    causes = check_structural(schema, at=at, unchanged=versions[0].get("name") in unchanged)
+    if any((version.get("subresources") or {}).get("status") is not None for version in versions):
         causes.extend(status_root_causes(schema))
     for cause in causes:
         joined = f"{at}.{cause.field}" if cause.field and not cause.field.startswith("[") else at + cause.field

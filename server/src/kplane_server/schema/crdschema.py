@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from kplane_server.model.errors import Cause, Json
-from kplane_server.schema.cel.rules import check_rules
+from kplane_server.schema.cel.rulechecks import check_rules
 from kplane_server.schema.crdrules import document_rules
 from kplane_server.schema.defaulting import copy_json
 from kplane_server.schema.limits import compile_pattern
@@ -40,8 +40,11 @@ _SCHEMA_MAPS: Final = frozenset({"properties", "patternProperties", "definitions
 _INT_OR_STRING: Final = [{"type": "integer"}, {"type": "string"}]
 
 
-def check_structural(schema: Json) -> list[Cause]:
-    """What is wrong with the ``openAPIV3Schema`` of a version; fields are relative to it (``properties[spec].type``)."""
+def check_structural(schema: Json, *, at: str = "", unchanged: bool = False) -> list[Cause]:
+    """What is wrong with the ``openAPIV3Schema`` of a version; fields are relative to it (``properties[spec].type``).
+
+    at: its own path. unchanged: it was accepted before, so that no expression is refused for what it alone may cost.
+    """
     shape = _Shape()
     shape.check(schema, "")
     if shape.causes:
@@ -53,7 +56,7 @@ def check_structural(schema: Json) -> list[Cause]:
         causes.append(_forbidden("nullable", "nullable cannot be true at the root"))
     if not causes:
         causes.extend(_defaults(schema))
-        causes.extend(check_rules(schema))
+        causes.extend(check_rules(schema, at=at, unchanged=unchanged))
     return causes
 
 

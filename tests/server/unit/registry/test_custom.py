@@ -301,6 +301,44 @@ async def test_definitions_that_are_refused(bench: Bench, change: Any, words: st
     assert bench.names(CRDS) == []
 
 
+DEAR: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "l": {
+            "type": "array",
+            "maxItems": 2500,
+            "items": {"type": "integer"},
+            "x-kubernetes-validations": [{"rule": "self.all(x, self.all(y, x + y > 0))"}],
+        },
+    },
+}
+
+
+async def test_a_rule_that_may_cost_too_much_is_refused(bench: Bench) -> None:
+    schema = {"type": "object", "properties": {"spec": DEAR}}
+    at = r"spec\.validation\.openAPIV3Schema\.properties\[spec\]\.properties\[l\]\.x-kubernetes-validations\[0\]\.rule"
+    words = rf"{at}: Forbidden: estimated rule cost exceeds budget by factor of \d\.\dx \(try simplifying the rule"
+    with pytest.raises(Invalid, match=words):
+        await define(bench, crd("widgets", "Widget", version(schema=schema)))
+    at = at.replace("validation", r"versions\[1\]\.schema", 1)
+    with pytest.raises(Invalid, match=at):
+        await define(bench, crd("widgets", "Widget", version("v1"), version("v2", schema=schema, storage=False)))
+
+
+async def test_a_rule_that_was_taken_before_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"type": "object", "properties": {"spec": DEAR}}
+    with monkeypatch.context() as patch:
+        patch.setattr("kplane_server.schema.cel.rulechecks.EXPRESSION_LIMIT", 2**64)
+        await define(bench, crd("widgets", "Widget", version(schema=schema)))
+    names = {"shortNames": ["wd"]}
+    made = await bench.patch(CRDS, WIDGETS, "merge", {"spec": {"names": names}}, "")
+    assert made["spec"]["names"]["shortNames"] == ["wd"]
+    changed = {**DEAR, "description": "another one"}
+    versions = [version(schema={"type": "object", "properties": {"spec": changed}})]
+    with pytest.raises(Invalid, match="estimated rule cost exceeds budget"):
+        await bench.patch(CRDS, WIDGETS, "merge", {"spec": {"versions": versions}}, "")
+
+
 async def test_a_protected_group_needs_an_approval(bench: Bench) -> None:
     body = orjson.loads(orjson.dumps(crd()).replace(b"example.com", b"foo.k8s.io"))
     with pytest.raises(Invalid, match="protected groups must have approval annotation"):

@@ -16,7 +16,7 @@ from kplane_server.registry.strategies.checks import Object, join, objects, sect
 from kplane_server.registry.strategies.checks_admission import param_ref
 from kplane_server.registry.strategies.checks_policies import expression_problems, matching, too_many_expressions
 from kplane_server.schema.cel.admission import CONFIGURATION, PATCH_LIST
-from kplane_server.schema.cel.types import Type
+from kplane_server.schema.cel.declarations import Type
 
 #: A deletion has no document that could be changed.
 _OPERATIONS: Final = ("*", "CREATE", "UPDATE")

@@ -17,7 +17,7 @@ from kplane_server.model.errors import Cause, Json, field_duplicate, field_inval
 from kplane_server.registry.strategies.base import Document, StrategyContext
 from kplane_server.registry.strategies.checks import Object, join, objects, section
 from kplane_server.schema.cel.admission import compile_expression
-from kplane_server.schema.cel.types import DYN, Type
+from kplane_server.schema.cel.declarations import DYN, Type
 from kplane_server.schema.cel.values import CompileError
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

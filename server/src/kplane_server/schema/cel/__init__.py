@@ -7,6 +7,10 @@
 when they are equal. The functions are in ``operators``, ``conversions``, ``text``, ``lists``, ``network`` and ``kinds``. ``rules``
 applies all that to ``x-kubernetes-validations``.
 
+What is written is judged first: ``declarations`` says what a schema declares, ``expansion`` writes macros out as loops, ``types``
+(with ``overloads``, ``unification`` and ``literals``) gives every part a type, ``costs`` (with ``callcosts`` and ``sizes``) reckons
+the most that it can cost, and ``rulechecks`` holds the rules of a definition to all that.
+
 Why not a library: expressions come from tenants and run on the event loop, so each evaluation must be bounded. Of the two libraries
 there are, one (common-expression-language 0.10) holds the interpreter lock for as long as an expression takes, without any limit,
 lacks optional field selection and counts bytes instead of characters; the other (cel-python 0.5) takes a millisecond for a small

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from kplane_server.schema.cel.declarations import DYN, Type
 from kplane_server.schema.cel.program import Program
-from kplane_server.schema.cel.types import DYN, Type, expression_type
+from kplane_server.schema.cel.types import expression_type
 from kplane_server.schema.cel.values import CompileError, Value
 
 #: The longest expression.
@@ -46,11 +47,11 @@ def compile_expression(
     names = declared(params=params, authorizer=authorizer, variables=variables is not None)
     if len(text) > MAX_EXPRESSION:
         raise CompileError(f"expression too long: {len(text)} characters, at most {MAX_EXPRESSION} are allowed")
-    program = Program(text, names, patches=patches)
     scope = dict.fromkeys(names, DYN)
     if variables is not None:
         scope["variables"] = Type("fields", fields=variables)
     found = expression_type(text, scope)
+    program = Program(text, names, patches=patches)
     wanted = tuple(results)
     allowed = ("list",) if wanted == (PATCH_LIST,) else wanted
     if wanted and found.name not in (*allowed, "dyn"):

@@ -25,7 +25,6 @@ from kplane_server.schema.cel.values import (
     ordered,
     type_name,
 )
-from kplane_server.schema.limits import compile_pattern
 
 _LIST_COST: Final = 10
 _MAP_COST: Final = 30
@@ -44,7 +43,7 @@ class Frame:
 
 Step = Callable[[Frame], Value]
 
-_TYPES: Final = {
+TYPES: Final = {
     name: TypeValue(name)
     for name in (
         *("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type", "optional_type"),
@@ -106,15 +105,15 @@ def _ident(compiler: Compiler, node: Ident) -> Step:
             return frame.variables[name]
 
         return variable
-    if name in _TYPES:
-        return _literal(compiler, Literal(_TYPES[name], node.position))
+    if name in TYPES:
+        return _literal(compiler, Literal(TYPES[name], node.position))
     raise CompileError(f"undeclared reference to '{name}' (in container '')", node.position)
 
 
 def _select(compiler: Compiler, node: Select) -> Step:
     name = dotted(node)
-    if name in _TYPES and name.partition(".")[0] not in compiler.scope:
-        return _literal(compiler, Literal(_TYPES[name], node.position))
+    if name in TYPES and name.partition(".")[0] not in compiler.scope:
+        return _literal(compiler, Literal(TYPES[name], node.position))
     operand = compiler.compile(node.operand)
     field, real = node.field, unescape(node.field)
     if node.optional:
@@ -253,7 +252,6 @@ def _call(compiler: Compiler, node: Call) -> Step:
         qualified = f"{node.target.name}.{node.function}"
         if qualified in FUNCTIONS and (compiler.patches or node.target.name != "jsonpatch"):
             return _apply(compiler, _find(FUNCTIONS, qualified, node), node.arguments)
-    _check_pattern(node)
     return _apply(compiler, _find(METHODS, node.function, node), (node.target, *node.arguments))
 
 
@@ -264,17 +262,6 @@ def _find(table: Mapping[str, Function], name: str, node: Call) -> Function:
     if not found.least <= len(node.arguments) <= found.most:
         raise CompileError(f"found no matching overload for '{name}' applied to {len(node.arguments)} arguments", node.position)
     return found
-
-
-def _check_pattern(node: Call) -> None:
-    """A pattern that is written out is judged at once."""
-    if node.function in ("matches", "find", "findAll") and node.arguments and isinstance(node.arguments[0], Literal):
-        pattern = node.arguments[0].value
-        if isinstance(pattern, str):
-            try:
-                compile_pattern(pattern)
-            except ValueError as error:
-                raise CompileError(str(error), node.arguments[0].position) from error
 
 
 def _apply(compiler: Compiler, found: Function, arguments: Iterable[Node]) -> Step:

@@ -61,7 +61,6 @@ def is_quantity(meter: Meter, value: Value) -> Value:
 
 
 @function("sign")
-@method("sign")
 def sign(meter: Meter, value: Value) -> Value:
     number = need(value, QuantityValue).number
     return int(number > 0) - int(number < 0)

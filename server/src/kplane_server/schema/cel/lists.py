@@ -209,3 +209,21 @@ def has_value(meter: Meter, value: Value) -> Value:
 @method("value")
 def value_of(meter: Meter, value: Value) -> Value:
     return need(value, Optional).get()
+
+
+@method("first")
+def first_of(meter: Meter, items: Value) -> Value:
+    return Optional(items[0], True) if need(items, list) else NONE
+
+
+@method("last")
+def last_of(meter: Meter, items: Value) -> Value:
+    return Optional(items[-1], True) if need(items, list) else NONE
+
+
+@function("optional.unwrap")
+@method("unwrapOpt")
+def unwrapped(meter: Meter, items: Value) -> Value:
+    """The values of the optionals that have one."""
+    meter.charge(len(need(items, list)))
+    return [item.value for item in items if need(item, Optional).present]

@@ -67,7 +67,7 @@ class MapOf(NamedTuple):
     position: int
 
 
-_RESERVED: Final = frozenset(
+RESERVED: Final = frozenset(
     {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace"}
     | {"return", "var", "void", "while"}
 )
@@ -105,7 +105,37 @@ class StructOf(NamedTuple):
     position: int
 
 
-Node = Literal | Ident | Select | Index | Call | ListOf | MapOf | StructOf
+class Presence(NamedTuple):
+    """``has(operand.field)``; this one and the next two are made by ``expansion`` alone."""
+
+    operand: Node
+    field: str
+    position: int
+
+
+class Loop(NamedTuple):
+    """A fold over a list or a map; ``names`` are of one variable or two."""
+
+    over: Node
+    names: tuple[str, ...]
+    result: str
+    start: Node
+    condition: Node
+    step: Node
+    end: Node
+    position: int
+
+
+class Bind(NamedTuple):
+    """A name for a value, inside of ``inner``."""
+
+    name: str
+    value: Node
+    inner: Node
+    position: int
+
+
+Node = Literal | Ident | Select | Index | Call | ListOf | MapOf | StructOf | Presence | Loop | Bind
 
 
 def dotted(node: Node) -> str:
@@ -289,6 +319,9 @@ class _Parser:
             following = self.tokens[self.at]
             if token.text == "-" and following.kind == "int" and count % 2:
                 return self.member(self.integer(-1))
+            if token.text == "-" and isinstance(following.value, float) and count % 2:
+                self.at += 1
+                return self.member(Literal(-following.value, following.position))
             node = self.member(self.primary())
             return Call(None, f"{token.text}_", (node,), token.position) if count % 2 else node
         return self.member(self.primary())
@@ -310,7 +343,8 @@ class _Parser:
                     self.at -= 1
                     self.fail("expecting IDENTIFIER")
                 if not optional and self.peek("("):
-                    node = Call(node, name.text, self.arguments(), name.position)
+                    at = self.tokens[self.at].position
+                    node = Call(node, name.text, self.arguments(), at)
                 else:
                     node = Select(node, name.text, optional, token.position)
             elif self.accept("["):
@@ -357,10 +391,11 @@ class _Parser:
         self.at += 1
         if token.text in _KEYWORDS:
             return Literal(_KEYWORDS[token.text], token.position)
-        if token.text in _RESERVED:
+        if token.text in RESERVED:
             raise CompileError(f"reserved identifier: {token.text}", token.position)
         if self.peek("("):
-            return Call(None, token.text, self.arguments(), token.position)
+            at = self.tokens[self.at].position  # where cel-go, too, says that a call is
+            return Call(None, token.text, self.arguments(), at)
         return Ident(token.text, token.position)
 
     def list_of(self, position: int) -> Node:

@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-import orjson
 
 from kplane_server.model.errors import Cause, Json
 from kplane_server.schema.cel.convert import to_value
 from kplane_server.schema.cel.program import CALL_LIMIT, Program
-from kplane_server.schema.cel.types import check_program
 from kplane_server.schema.cel.values import (
     NONE,
     CompileError,
@@ -33,16 +30,14 @@ from kplane_server.schema.cel.values import (
     item_key,
 )
 from kplane_server.schema.patch.json_patch import equal
-from kplane_server.schema.structural import Schema, compile_resource_schema
+from kplane_server.schema.structural import Schema
 
 #: What all rules of one document may cost together.
 TOTAL_LIMIT: Final = 2 * CALL_LIMIT
 #: The longest message that an expression may make (bytes).
 MAX_MESSAGE: Final = 5 * 1024
-#: More rules in one schema are refused: each is compiled.
-MAX_RULES: Final = 1000
 _ABSENT: Final[Any] = object()
-_VARIABLES: Final = ("self", "oldSelf")
+VARIABLES: Final = ("self", "oldSelf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +102,22 @@ def compile_rule(rule: Mapping[str, Json]) -> Rule:
     text = rule.get("rule") or ""
     expression = rule.get("messageExpression") or ""
     return Rule(
-        program=Program(text, _VARIABLES),
+        program=Program(text, VARIABLES),
         text=text.strip(),
         message=(rule.get("message") or "").strip(),
-        message_program=Program(expression, _VARIABLES) if expression else None,
+        message_program=Program(expression, VARIABLES) if expression else None,
         reason=rule.get("reason") or "FieldValueInvalid",
         field_path=_normal_path(rule.get("fieldPath") or ""),
         optional_old=bool(rule.get("optionalOldSelf")),
     )
 
 
-_PATH_STEP = re.compile(r"\.([^.\[\]]+)|\['((?:[^'\\]|\\.)*)'\]")
+PATH_STEP = re.compile(r"\.([^.\[\]]+)|\['((?:[^'\\]|\\.)*)'\]")
 
 
 def _normal_path(text: str) -> str:
     """``.a['b'].c`` as field errors write it: ``a[b].c``."""
-    return "".join(f".{name}" if name else f"[{key}]" for name, key in _PATH_STEP.findall(text)).removeprefix(".")
+    return "".join(f".{name}" if name else f"[{key}]" for name, key in PATH_STEP.findall(text)).removeprefix(".")
 
 
 class _Run:
@@ -275,88 +270,3 @@ def _for_reason(reason: str, path: str, shown: str, detail: str) -> Cause:
     if reason == "FieldValueDuplicate":
         return Cause(reason, f'Duplicate value: "{shown}"', path or "<nil>")
     return _invalid(path, shown, detail)
-
-
-# -- what is wrong with rules when a definition is written
-
-
-def check_rules(document: Mapping[str, Json]) -> list[Cause]:
-    """What is wrong with the rules of a schema that is structural; fields are relative to it."""
-    if not any(True for _ in _documents(document, "")):
-        return []
-    count = sum(len(node.get("x-kubernetes-validations") or ()) for node, _ in _documents(document, ""))
-    if count > MAX_RULES:
-        return [Cause("FieldValueTooMany", f"Too many: {count}: must have at most {MAX_RULES} items", "x-kubernetes-validations")]
-    return list(_node_causes(compile_resource_schema(document), document, "", ""))
-
-
-def _documents(document: Mapping[str, Json], path: str) -> Iterator[tuple[Mapping[str, Json], str]]:
-    """The structural nodes of a schema that have rules."""
-    if document.get("x-kubernetes-validations"):
-        yield document, path
-    for child in (document.get("properties") or {}).values():
-        yield from _documents(child, path)
-    for key in ("items", "additionalProperties"):
-        if isinstance(document.get(key), dict):
-            yield from _documents(document[key], path)
-
-
-def _join(path: str, step: str) -> str:
-    return f"{path}.{step}" if path else step
-
-
-def _node_causes(schema: Schema, document: Mapping[str, Json], path: str, uncorrelatable: str) -> Iterator[Cause]:
-    """``uncorrelatable``: the outermost list above whose items have no history."""
-    for index, rule in enumerate(document.get("x-kubernetes-validations") or ()):
-        yield from _rule_causes(rule, schema, _join(path, f"x-kubernetes-validations[{index}]"), uncorrelatable)
-    for name, child in (document.get("properties") or {}).items():
-        yield from _node_causes(schema.properties[name], child, _join(path, f"properties[{name}]"), uncorrelatable)
-    if isinstance(document.get("additionalProperties"), dict) and schema.additional is not None:
-        yield from _node_causes(schema.additional, document["additionalProperties"], _join(path, "additionalProperties"), uncorrelatable)
-    if document.get("items") is not None and schema.items is not None:
-        inside = uncorrelatable or ("" if schema.list_type == "map" else path or "<nil>")
-        yield from _node_causes(schema.items, document["items"], _join(path, "items"), inside)
-
-
-def _rule_causes(rule: Mapping[str, Json], schema: Schema, path: str, uncorrelatable: str) -> Iterator[Cause]:
-    shown = orjson.dumps(rule).decode()[:1024]
-    try:
-        program = Program(rule.get("rule") or "", _VARIABLES)
-        check_program(program, schema, "bool", optional_old=bool(rule.get("optionalOldSelf")))
-    except CompileError as error:
-        yield Cause("FieldValueInvalid", f"Invalid value: {shown}: {_compilation(error)}", f"{path}.rule")
-        return
-    if "oldSelf" in program.variables:
-        if uncorrelatable:
-            text = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}"
-            yield Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(program.source).decode()[:1024]}: {text}", f"{path}.rule")
-    elif rule.get("optionalOldSelf") is not None:
-        flag = "true" if rule["optionalOldSelf"] else "false"
-        text = f"Invalid value: {flag}: may not be set if oldSelf is not used in rule"
-        yield Cause("FieldValueInvalid", text, f"{path}.optionalOldSelf")
-    if rule.get("messageExpression"):
-        try:
-            message = Program(rule["messageExpression"], _VARIABLES)
-            check_program(message, schema, "string", optional_old=bool(rule.get("optionalOldSelf")))
-        except CompileError as error:
-            text = f"messageExpression {_compilation(error)}"
-            yield Cause("FieldValueInvalid", f"Invalid value: {shown}: {text}", f"{path}.messageExpression")
-    if rule.get("fieldPath") and not _leads_somewhere(rule["fieldPath"], schema):
-        text = f"Invalid value: {orjson.dumps(rule['fieldPath']).decode()}: must be a valid path"
-        yield Cause("FieldValueInvalid", text, f"{path}.fieldPath")
-
-
-def _compilation(error: CompileError) -> str:
-    return error.message if error.message.startswith("must evaluate") else f"compilation failed: {error.message}"
-
-
-def _leads_somewhere(text: str, schema: Schema) -> bool:
-    """Whether a field path names a field of the schema."""
-    if "".join(found[0] for found in _PATH_STEP.finditer(text)) != text:
-        return False
-    node: Schema | None = schema
-    for name, key in _PATH_STEP.findall(text):
-        if node is None:
-            return False
-        node = node.properties.get(name or key) if node.properties else node.additional
-    return node is not None

@@ -25,6 +25,10 @@ class CompileError(ValueError):
         self.message, self.position = message, position
 
 
+class InstantiationError(CompileError):
+    """An expression that is one, but has a part that never has a value: ``int('abc')``."""
+
+
 class EvaluationError(Exception):
     """An expression that has no value for the given input: a missing key, an overflow, a wrong type."""
 

@@ -32,7 +32,7 @@ def json(text: str, **variables: Any) -> Any:
     [
         ("Object{}", {}),
         ("Object{spec: Object.spec{replicas: 3}}", {"spec": {"replicas": 3}}),
-        ('Object{annotations: {"foo": "bar"}, list: [1, 2.0, 0.5,], }', {"annotations": {"foo": "bar"}, "list": [1, 2, 0.5]}),
+        ('Object{annotations: {"foo": "bar"}, list: [1.0, 2.0, 0.5,], }', {"annotations": {"foo": "bar"}, "list": [1, 2, 0.5]}),
         ("Object{?existing: optional.none()}", {}),
         ("Object{?spec: optional.ofNonZeroValue(Object.spec{?replicas: Object{}.?replicas})}", {}),
         ("Object{?a: optional.of(1)}", {"a": 1}),
@@ -45,7 +45,10 @@ def json(text: str, **variables: Any) -> Any:
         ('(true ? JSONPatch{op: "add"} : JSONPatch{op: "remove"}).op', "add"),
         ('[1, 2].map(i, JSONPatch{op: "remove", path: "/a/" + string(i)}).map(p, p.path)', ["/a/1", "/a/2"]),
         ('jsonpatch.escapeKey("k8s.io/my~label")', "k8s.io~1my~0label"),
-        ("[b'x', duration('90s'), timestamp('2024-01-02T03:04:05Z'), null]", ["eA==", "90s", "2024-01-02T03:04:05Z", None]),
+        (
+            "[dyn(b'x'), dyn(duration('90s')), dyn(timestamp('2024-01-02T03:04:05Z')), dyn(null)]",
+            ["eA==", "90s", "2024-01-02T03:04:05Z", None],
+        ),
     ],
 )
 def test_values(text: str, wanted: Any) -> None:
