@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -28,6 +29,14 @@ COLLECTIONS: Final = ROOT / ".cache" / "clients"
 
 #: A registry or a compiler that hangs ends in an error.
 PATIENCE_SECONDS: Final = 1_500
+
+#: Go modules that carry the definitions of custom resources that people use, and where in the module they are.
+DEFINITIONS: Final = {
+    "sigs.k8s.io/gateway-api@v1.4.0": "config/crd/standard/*.yaml",
+    "github.com/cert-manager/cert-manager@v1.19.1": "deploy/crds/*.yaml",
+    "sigs.k8s.io/cluster-api@v1.11.3": "config/crd/bases/*.yaml",
+    "github.com/crossplane/crossplane/v2@v2.1.1": "cluster/crds/*.yaml",
+}
 
 #: The PyPI package that carries the collection ``kubernetes.core``, and only it is taken out: the package holds a hundred others.
 ANSIBLE_PACKAGE: Final = "ansible==12.3.0"
@@ -73,6 +82,17 @@ def program(name: str) -> Path | None:
     return made
 
 
+def definitions(module: str) -> list[Path] | None:
+    """The files with the definitions of a module, fetched now if they are not there; None on a machine without Go."""
+    go = shutil.which("go")
+    if go is None:
+        return None
+    with _alone(PROGRAMS / ".modules.lock"), tempfile.TemporaryDirectory() as elsewhere:
+        fetch = [go, "mod", "download", "-json", module]
+        done = subprocess.run(fetch, cwd=elsewhere, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+    return sorted(Path(json.loads(done.stdout)["Dir"]).glob(DEFINITIONS[module]))
+
+
 def collections() -> Path:
     """A collections path with ``kubernetes.core`` in it."""
     target = COLLECTIONS / ANSIBLE_PACKAGE.replace("==", "-")
@@ -108,6 +128,9 @@ def main() -> None:
             print(f"NO GO: {name} is not built, and the tests that need it are skipped", file=sys.stderr)
         else:
             print(f"{name}: {time.monotonic() - begun:.0f} s")
+    for module in DEFINITIONS:
+        if definitions(module) is not None:
+            print(f"{module}: fetched")
     if shutil.which("npm") is None:
         print("NO NODE: @kubernetes/client-node is not run", file=sys.stderr)
     begun = time.monotonic()
