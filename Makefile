@@ -23,6 +23,7 @@ KUBECTL     := $(CURDIR)/.cache/bin/kubectl
 KIND        := $(CURDIR)/.cache/bin/kind
 K3D         := $(CURDIR)/.cache/bin/k3d
 ETCD        := $(CURDIR)/.cache/bin/etcd
+PORTFORWARD := $(CURDIR)/.cache/bin/portforward
 APISERVER   := $(CURDIR)/.cache/bin/kube-apiserver
 # What a release build of Kubernetes says of itself; kubectl compares that with the server's version.
 KUBERNETES_VERSION := $(foreach x,gitVersion=v1.34.2 gitMajor=1 gitMinor=34,-X k8s.io/component-base/version.$(x))
@@ -127,15 +128,15 @@ $(KUBECTL): tests/tools/kubectl/go.mod tests/tools/kubectl/main.go
 	else echo 'NO GO: the tests use the kubectl on PATH, or skip what needs one' >&2; fi
 
 # Outside `make test`: the first run compiles kube-apiserver, which takes some five minutes of processor time.
-test-upstream: $(STAMPS)/test $(ETCD) $(APISERVER) $(KUBECTL) $(KIND) $(K3D) ## real etcd, kube-apiserver and Docker with what we give them (needs Go)
+test-upstream: $(STAMPS)/test $(ETCD) $(PORTFORWARD) $(APISERVER) $(KUBECTL) $(KIND) $(K3D) ## real etcd, kube-apiserver and Docker with what we give them (needs Go)
 	PYTHONPATH=tests/server pytest --timeout 600 tests/upstream
 
 $(APISERVER): tests/tools/kube-apiserver/go.mod tests/tools/kube-apiserver/main.go
 	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/kube-apiserver && nice -n 10 go build -ldflags '$(KUBERNETES_VERSION)' -o $@ . ; \
 	else echo 'NO GO: the tests of the real kube-apiserver are skipped' >&2; fi
 
-# The real kind and k3d, for what needs no daemon, and the stack's etcd.
-$(KIND) $(K3D) $(ETCD): $(CURDIR)/.cache/bin/%: tests/tools/%/go.mod tests/tools/%/main.go
+# The real kind and k3d, for what needs no daemon, the stack's etcd, and the kubelet's port-forward.
+$(KIND) $(K3D) $(ETCD) $(PORTFORWARD): $(CURDIR)/.cache/bin/%: tests/tools/%/go.mod tests/tools/%/main.go
 	@if command -v go >/dev/null; then mkdir -p $(@D) && cd tests/tools/$* && go build -o $@ . ; \
 	else echo 'NO GO: the tests of the real $* are skipped' >&2; fi
 

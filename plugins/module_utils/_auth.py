@@ -68,7 +68,8 @@ def _content(entry: _kubeconfig.Document, key: str, base: str, what: str) -> byt
     return None
 
 
-def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+def load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Let ``context`` show a client certificate, given as PEM."""
     # The ssl module takes client certificates from files only: a private one, gone as soon as it is loaded.
     handle, path = tempfile.mkstemp(prefix="kplane-client-")
     try:
@@ -178,7 +179,7 @@ def entry_connection(cluster: _kubeconfig.Document, user: _kubeconfig.Document, 
         except ssl.SSLError as exc:
             raise KubeconfigError(f"The certificate authority of the context {name!r} is not a valid PEM certificate: {exc}") from exc
         if certificate and key:
-            _load_client_certificate(ssl_context, certificate, key)
+            load_client_certificate(ssl_context, certificate, key)
     headers = {"Authorization": authorization} if authorization else {}
     return Connection(
         server=server,

@@ -129,6 +129,20 @@ class Client:
             made.set_tunnel(host, port)
         return made
 
+    @property
+    def base(self) -> str:
+        """What the paths of this client begin with."""
+        return self._base
+
+    def dial(self, timeout: float) -> tuple[str, socket.socket]:
+        """A connection for another protocol than requests, and the host to name in it."""
+        made = self._connect(timeout)
+        try:
+            made.connect()
+        except OSError as exc:
+            raise self._unreachable("CONNECT", self._base, 1, exc) from exc
+        return self._url.netloc, made.sock
+
     def close(self) -> None:
         """Close the connections that nobody uses."""
         with contextlib.suppress(queue.Empty):

@@ -84,7 +84,7 @@ def reach(params: Params) -> Reached:
     """A client of the management plane's API. Its address and credential come from the options or from the driver."""
     timeout = float(params.get("request_timeout") or 30.0)
     given = params.get("management_kubeconfig")
-    if _given(params):
+    if is_given(params):
         connection = _given_connection(given, params.get("management_context"))
         return Reached(Client(connection, timeout), connection.context, None)
     chosen = choose(params)
@@ -97,7 +97,7 @@ def reach(params: Params) -> Reached:
 def reach_cluster(params: Params) -> Client:
     """A client of the cluster that a stack goes into, whether or not there is one in it yet."""
     timeout = float(params.get("request_timeout") or 30.0)
-    if _given(params):
+    if is_given(params):
         return Client(_given_connection(params.get("management_kubeconfig"), params.get("management_context")), timeout)
     driver = choose(params).driver
     if driver.provider == drivers.EMBEDDED:
@@ -106,11 +106,9 @@ def reach_cluster(params: Params) -> Client:
     return Client(_auth.connection(found.document, found.context, found.base, found.source), timeout)
 
 
-def _given(params: Params) -> bool:
+def is_given(params: Params) -> bool:
     """Whether the caller leads to an API directly; with the provider ``kubeconfig`` it is the driver that reads what was given."""
-    return bool(params.get("management_kubeconfig") or params.get("management_context")) and (
-        params.get("provider") != drivers.KUBECONFIG
-    )
+    return bool(params.get("management_kubeconfig") or params.get("management_context")) and (params.get("provider") != drivers.KUBECONFIG)
 
 
 def require_running(chosen: Chosen) -> Plane:
@@ -145,7 +143,7 @@ def _given_connection(given: t.Any, context: str | None) -> _auth.Connection:
 
 def context_name(params: Params) -> str:
     """The context name of the management plane that is meant, without asking it anything."""
-    if _given(params):
+    if is_given(params):
         return _given_connection(params.get("management_kubeconfig"), params.get("management_context")).context
     return choose(params).driver.context
 

@@ -38,6 +38,8 @@ _VERSION_MARK: t.Final = "+kplane."
 _COMMAND_MARGIN = 30.0
 _STOP_TIMEOUT = 60.0
 _READY_TIMEOUT = 5.0
+#: Copying a store, and what is written to a file of it.
+_COPY_TIMEOUT = 3600.0
 #: How a server says that it could not have the port.
 _PORT_REASON = "PortInUse"
 
@@ -229,6 +231,19 @@ class EmbeddedDriver(Driver):
 
     def stop(self) -> None:
         self._run("stop", timeout=_STOP_TIMEOUT + _COMMAND_MARGIN)
+
+    def backup(self, path: str) -> dict[str, t.Any]:
+        """Write everything to one file; a server that runs goes on."""
+        return self._run("backup", "--file", path, timeout=_COPY_TIMEOUT)
+
+    def restore(self, path: str, force: bool, check: bool) -> dict[str, t.Any]:
+        """Become what the file at ``path`` holds. A server that runs is stopped for it, and is not started again."""
+        arguments = ["--file", path, *(["--force"] if force else [])]
+        found = self._run("restore", *arguments, "--check", timeout=_COPY_TIMEOUT)
+        if check or not found["changed"]:
+            return found
+        self.stop()
+        return self._run("restore", *arguments, timeout=_COPY_TIMEOUT)
 
     def delete(self) -> None:
         if not os.path.exists(os.path.join(self.data_dir, MARKER)):

@@ -69,7 +69,13 @@ play kplane.core.create_cluster + -e kplane_vcp_name=demo
 play kplane.core.create_cluster 0 -e kplane_vcp_name=demo
 play kplane.core.get_clusters 0
 grep -q 'demo  *starter  *yes' "$work/output"
+# The backup comes to this side, and goes back.
+play kplane.core.backup + -e "kplane_backup_file=$work/here/plane.zip"
+[ "$(ls -A "$work/here")" = plane.zip ]
 play kplane.core.delete_cluster + -e kplane_vcp_name=demo
+play kplane.core.restore + -e "kplane_backup_file=$work/here/plane.zip" -e kplane_confirm=true
+play kplane.core.get_clusters 0
+grep -q 'demo  *starter  *yes' "$work/output"
 play kplane.core.down + -e kplane_confirm=true
 play kplane.core.down 0 -e kplane_confirm=true
 [ ! -e "$work/data" ] && [ ! -e "$work/config.yaml" ] && [ ! -e "$work/kubeconfig" ]
