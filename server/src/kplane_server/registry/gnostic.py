@@ -106,21 +106,24 @@ _CODEC: Final = Codec(_MESSAGES.__getitem__)
 def encode_document(document: Json) -> bytes:
     """The bytes of a v2 document, or of some of its parts."""
     made = {key: document[key] for key in ("swagger", "info") if key in document}
-    made["paths"] = {"path": _named(document["paths"], _path_item)}
-    made["definitions"] = {"named": _named(document["definitions"], _schema)}
+    made["paths"] = {"path": named(document["paths"], _path_item)}
+    made["definitions"] = {"named": named(document["definitions"], _schema)}
     return _CODEC.encode("Document", made)
 
 
-def _named(entries: Json, form: Callable[[Json], Json]) -> list[Json]:
+def named(entries: Json, form: Callable[[Json], Json]) -> list[Json]:
+    """A map, which gnostic lays out as a list."""
     return [{"name": name, "value": form(value)} for name, value in entries.items()]
 
 
-def _any(value: Json) -> Json:
+def any_value(value: Json) -> Json:
+    """A value that has no type of its own."""
     return {"yaml": orjson.dumps(value).decode() + "\n"}  # JSON is YAML
 
 
-def _extensions(document: Json) -> list[Json]:
-    return [{"name": key, "value": _any(value)} for key, value in document.items() if key.startswith("x-")]
+def extensions(document: Json) -> list[Json]:
+    """What begins with ``x-``."""
+    return [{"name": key, "value": any_value(value)} for key, value in document.items() if key.startswith("x-")]
 
 
 def _path_item(item: Json) -> Json:
@@ -133,8 +136,8 @@ def _operation(operation: Json) -> Json:
                  for code, response in operation["responses"].items()}  # fmt: skip
     return operation | {
         "parameters": [_parameter(parameter) for parameter in operation["parameters"]],
-        "responses": {"response_code": _named(responses, _response)},
-        "extensions": _extensions(operation),
+        "responses": {"response_code": named(responses, _response)},
+        "extensions": extensions(operation),
     }
 
 
@@ -152,9 +155,9 @@ def _parameter(parameter: Json) -> Json:
 def _schema(schema: Json) -> Json:
     made = dict(schema)
     if "default" in made:
-        made["default"] = _any(made["default"])
+        made["default"] = any_value(made["default"])
     if "enum" in made:
-        made["enum"] = [_any(value) for value in made["enum"]]
+        made["enum"] = [any_value(value) for value in made["enum"]]
     if "type" in made:
         made["type"] = {"value": [made["type"]]}
     if "items" in made:
@@ -162,9 +165,9 @@ def _schema(schema: Json) -> Json:
     if "allOf" in made:
         made["allOf"] = [_schema(child) for child in made["allOf"]]
     if "properties" in made:
-        made["properties"] = {"named": _named(made["properties"], _schema)}
+        made["properties"] = {"named": named(made["properties"], _schema)}
     if "additionalProperties" in made:
         extra = made["additionalProperties"]
         made["additionalProperties"] = {"boolean": extra} if isinstance(extra, bool) else {"schema": _schema(extra)}
-    made["extensions"] = _extensions(schema)
+    made["extensions"] = extensions(schema)
     return made

@@ -21,6 +21,7 @@ from kplane_server.model.errors import Json
 from kplane_server.model.resources import GroupVersion, GroupVersionKind
 from kplane_server.registry.builtin_schemas import definition_name
 from kplane_server.registry.catalog import BUILTIN, DATA, KUBERNETES_VERSION
+from kplane_server.registry.gnostic_v3 import encode_document
 from kplane_server.registry.openapi_paths import DELETE_OPTIONS_DEFINITION, PATCH_DEFINITION, STATUS_DEFINITION, paths_of, reference
 from kplane_server.registry.resource import ResourceInfo
 
@@ -162,6 +163,24 @@ def builtin_document(group: str, version: str) -> bytes | None:
     for row in rows:
         paths.update(paths_of(row, definition_name))
     return _document(paths, {}, (_META + "APIResourceList", _META + "WatchEvent"))
+
+
+# -- in protobuf ---------------------------------------------------------------------------------------------------------------------
+PROTOBUF_TYPE: Final = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+#: The name that clients ask for still, though an @ may not stand in a media type.
+PROTOBUF_TYPES: Final = (PROTOBUF_TYPE, "application/com.github.proto-openapi.spec.v3@v1.0+protobuf")
+
+
+def custom_protobuf(group: str, version: str, kinds: Sequence[CustomKind]) -> bytes:
+    """The same as :func:`custom_document`."""
+    return encode_document(orjson.loads(custom_document(group, version, kinds)))
+
+
+@lru_cache(maxsize=_CACHED_DOCUMENTS)
+def builtin_protobuf(group: str, version: str) -> bytes | None:
+    """The same as :func:`builtin_document`."""
+    document = builtin_document(group, version)
+    return None if document is None else encode_document(orjson.loads(document))
 
 
 # -- the index -----------------------------------------------------------------------------------------------------------------------

@@ -44,7 +44,6 @@ class OpenApi:
             return self._v2(call)
         if parts[1:2] != ["v3"] or len(parts) not in (2, 4, 5):
             raise path_not_found()
-        require_json(call.incoming.header("accept"))
         if len(parts) == 2:
             return conditional(call, self._index(call.plane))
         if len(parts) == 4 and parts[2] == "api":
@@ -69,22 +68,28 @@ class OpenApi:
         return made
 
     async def _document(self, call: Call, gv: GroupVersion) -> Answer:
+        accept = call.incoming.header("accept")
+        protobuf = any(accepts_type(accept, name) for name in openapi.PROTOBUF_TYPES)
+        if not protobuf:
+            require_json(accept)
         kinds = custom_kinds(call.plane).get(gv)
         digest = openapi.custom_hash(kinds) if kinds else openapi.builtin_hash(gv)
-        etag = f'"{digest}"'
+        etag = f'"{digest}{"-pb" if protobuf else ""}"'
         if call.incoming.header("if-none-match") == etag:
             return Response(304, headers=[("etag", etag), _IMMUTABLE])
         async with self._building:
             if kinds:
-                body: bytes | None = await asyncio.to_thread(openapi.custom_document, gv.group, gv.version, kinds)
+                custom = openapi.custom_protobuf if protobuf else openapi.custom_document
+                body: bytes | None = await asyncio.to_thread(custom, gv.group, gv.version, kinds)
             else:
-                body = await asyncio.to_thread(openapi.builtin_document, gv.group, gv.version)
+                builtin = openapi.builtin_protobuf if protobuf else openapi.builtin_document
+                body = await asyncio.to_thread(builtin, gv.group, gv.version)
         if body is None:
             raise path_not_found()
         headers = [("etag", etag), ("vary", "accept")]
         if call.query.get("hash") == digest:
             headers.append(_IMMUTABLE)
-        return Response(200, body, headers=headers)
+        return Response(200, body, openapi.PROTOBUF_TYPE if protobuf else JSON, headers)
 
     async def _v2(self, call: Call) -> Answer:
         """The one document of v2, in protobuf where the client takes it: gnostic's form is what clients of Kubernetes read."""
