@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from kplane_server import __version__
 from kplane_server.model.addresses import check_allowed, check_denied
+from kplane_server.model.names import ROOT, VCP_NAME_RULE, is_vcp_name
 from kplane_server.process import supervise
 from kplane_server.process.failures import ProcessError
 from kplane_server.settings import (
@@ -122,6 +123,13 @@ def _server_flags(command: argparse.ArgumentParser, environment: Mapping[str, st
     _data_dir_flag(command, environment)
     add = command.add_argument
     add("--cluster-name", default=_env(environment, "CLUSTER_NAME") or DEFAULT_CLUSTER_NAME, help="name in contexts (default %(default)s)")
+    add(
+        "--root-control-plane-name",
+        type=_root_name,
+        default=_env(environment, "ROOT_CONTROL_PLANE_NAME") or ROOT,
+        metavar="NAME",
+        help="another name of the root control plane, beside root (default %(default)s)",
+    )
     add("--host", default=_env(environment, "HOST") or "127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", type=_port, default=_env(environment, "PORT") or DEFAULT_PORT, help="TCP port to listen on (default %(default)s)")
     add(
@@ -204,6 +212,12 @@ def _port(text: str) -> int:
     return port
 
 
+def _root_name(text: str) -> str:
+    if text == ROOT or is_vcp_name(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text[:64]!r} cannot be a name of the root control plane: {VCP_NAME_RULE}")
+
+
 def _limit(text: str) -> tuple[str, float | int]:
     name, _, value = text.partition("=")
     kinds = {name: type(default) for name, default in dataclasses.asdict(LimitSettings()).items()}
@@ -275,6 +289,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return Settings(
         data_dir=options.data_dir.expanduser().absolute(),
         cluster_name=options.cluster_name,
+        root_name=options.root_control_plane_name,
         listen=ListenSettings(options.host, options.port, _advertised(options)),
         limits=LimitSettings(**_limits(options)),
         storage=StorageSettings(options.synchronous),
@@ -299,6 +314,7 @@ def _start(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     listen = settings.listen
     arguments = [f"--data-dir={settings.data_dir}", f"--cluster-name={settings.cluster_name}"]
+    arguments += [f"--root-control-plane-name={settings.root_name}"]
     arguments += [f"--host={listen.host}", f"--port={listen.port}"]
     arguments += [f"--advertise-address={name}" for name in listen.advertise_addresses]
     arguments += [f"--synchronous={settings.storage.synchronous}", f"--log-level={settings.log.level}"]

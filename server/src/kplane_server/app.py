@@ -36,6 +36,7 @@ from kplane_server.http.frontdoor import FrontDoor
 from kplane_server.http.metrics import Metrics
 from kplane_server.http.transport import AddressInUse, Transport, bind
 from kplane_server.model.keys import ResourceId
+from kplane_server.model.names import ROOT
 from kplane_server.process import datadir, pki
 from kplane_server.process.admin import ensure_admin_credential
 from kplane_server.process.datadir import DataDir, ServerState
@@ -92,6 +93,13 @@ async def _serve(settings: Settings, data: DataDir) -> None:
         await server.run()
 
 
+def _check_root_name(name: str, store: SqliteStore) -> None:
+    """Another name of root must not hide a control plane that is there."""
+    if name != ROOT and store.vcp(name) is not None:
+        text = f"--root-control-plane-name: there is a virtual control plane {name!r}; choose another name, or delete that one first"
+        raise ProcessError("RootNameTaken", text)
+
+
 def _bind(listen: ListenSettings) -> socket.socket:
     try:
         return bind(listen.host, listen.port)
@@ -132,6 +140,7 @@ class Server:
             layer = BootstrapLayer(plane)
             store = self._open_store(layer)
             stack.push_async_callback(store.close)
+            _check_root_name(settings.root_name, store)
             outbound = Outbound(settings.outbound, settings.listen.port)
             stack.push_async_callback(outbound.close)
             directory = Directory(
@@ -140,6 +149,7 @@ class Server:
                 lambda one: default_chain([*asking_plugins(one), *webhook_plugins(lambda: one.api.registry, one.hooks, surroundings(one))]),
                 admin_digest=credential.digest,
                 hooks=lambda one: WebhookClient(one.record.id, store, outbound),
+                root_name=settings.root_name,
             )
             controllers = Controllers(directory, usage_interval=settings.limits.usage_interval)
             metrics = Metrics()

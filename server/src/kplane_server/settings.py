@@ -144,6 +144,8 @@ class Settings:
     """Everything that must survive a restart lives here; mode 0700."""
     cluster_name: str = DEFAULT_CLUSTER_NAME
     """The name of the management plane in the administrator's kubeconfig."""
+    root_name: str = "root"
+    """Another name of the root control plane, beside ``root``: it is served below ``/clusters/<name>/control-plane`` too."""
     listen: ListenSettings = field(default_factory=ListenSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)

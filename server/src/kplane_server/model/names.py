@@ -20,6 +20,8 @@ RESERVED_VCP_NAMES: Final = frozenset({ROOT, "clusters"})
 LABEL_MAX_LENGTH: Final = 63
 SUBDOMAIN_MAX_LENGTH: Final = 253
 
+VCP_NAME_RULE: Final = "must be a DNS-1123 label: at most 63 lower case letters, digits and '-', with a letter or digit at both ends"
+
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 

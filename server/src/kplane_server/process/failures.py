@@ -30,6 +30,7 @@ EXIT_CODES: Final = {
     "BackupFailed": 25,
     "RestoreFailed": 26,
     "NotEmpty": 27,
+    "RootNameTaken": 28,
 }
 
 

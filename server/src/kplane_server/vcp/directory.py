@@ -29,6 +29,7 @@ class Directory:
 
     admission: makes the chain of a control plane; root's is followed by the rules of the kplane kinds.
     admin_digest: SHA-256 of the root administrator's token.
+    root_name: another name of root, beside its own.
     hooks: makes what calls the webhooks of a control plane.
     """
 
@@ -43,10 +44,12 @@ class Directory:
         clock: Callable[[], float] = time.time,
         max_warm: int = MAX_WARM,
         hooks: HooksFactory = no_hooks,
+        root_name: str = ROOT,
     ) -> None:
         self.store = store
         self.plane = plane
-        self._admission = guarded(admission)
+        self._root_names = frozenset({ROOT, root_name})
+        self._admission = guarded(admission, root_name)
         self._catalog = catalog
         self._admin_digest = admin_digest
         self._hooks = hooks
@@ -68,7 +71,7 @@ class Directory:
 
     def find(self, name: str) -> ControlPlane | None:
         """The control plane that is served under ``name``."""
-        if name == ROOT:
+        if name in self._root_names:
             return self.root
         record = self.store.vcp(name)
         return None if record is None else self._of(record)

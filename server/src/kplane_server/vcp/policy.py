@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from kplane_server.model import timestamps
 from kplane_server.model.errors import Cause, Json, field_duplicate, field_invalid, invalid
 from kplane_server.model.identity import CONTROLLER_USER
-from kplane_server.model.names import RESERVED_VCP_NAMES, is_dns_label
+from kplane_server.model.names import RESERVED_VCP_NAMES, VCP_NAME_RULE, is_dns_label
 from kplane_server.registry.attributes import Admission, Attributes, Operation
 from kplane_server.storage.api import Store
 from kplane_server.vcp import contract, standing
@@ -23,16 +23,16 @@ from kplane_server.vcp import contract, standing
 if TYPE_CHECKING:
     from kplane_server.vcp.controlplane import AdmissionFactory, ControlPlane
 
-_NAME_RULE: Final = "must be a DNS-1123 label: at most 63 lower case letters, digits and '-', with a letter or digit at both ends"
 _URL_FIELDS: Final = ("endpoint", "externalEndpoint", "joinEndpoint")
 
 
 class GuardedAdmission:
-    """A chain, and behind it the rules of the kplane kinds."""
+    """A chain, and behind it the rules of the kplane kinds. ``reserved``: names that no control plane may have."""
 
-    def __init__(self, chain: Admission, store: Store) -> None:
+    def __init__(self, chain: Admission, store: Store, reserved: frozenset[str]) -> None:
         self._chain = chain
         self._store = store
+        self._reserved = reserved
 
     def mutates(self, attributes: Attributes) -> bool:
         return self._chain.mutates(attributes) or _creates_control_plane(attributes)
@@ -55,17 +55,18 @@ class GuardedAdmission:
         if attributes.info.group != contract.GROUP or attributes.object is None or attributes.subresource:
             return
         rules = _RULES.get(attributes.info.resource)
-        causes = rules(attributes, self._store) if rules is not None else []
+        causes = rules(attributes, self._store, self._reserved) if rules is not None else []
         if causes:
             raise invalid(attributes.info.kind, contract.GROUP, attributes.name, causes)
 
 
-def guarded(factory: AdmissionFactory) -> AdmissionFactory:
-    """``factory`` with the rules of the kplane kinds added in root, the only control plane that has them."""
+def guarded(factory: AdmissionFactory, root_name: str) -> AdmissionFactory:
+    """``factory`` with the rules of the kplane kinds added in root (also called ``root_name``), the only control plane that has them."""
+    reserved = RESERVED_VCP_NAMES | {root_name}
 
     def make(control_plane: ControlPlane) -> Admission:
         chain = factory(control_plane)
-        return GuardedAdmission(chain, control_plane.store) if control_plane.is_root else chain
+        return GuardedAdmission(chain, control_plane.store, reserved) if control_plane.is_root else chain
 
     return make
 
@@ -79,7 +80,7 @@ def _creates_control_plane(attributes: Attributes) -> bool:
     )
 
 
-def _control_plane_causes(attributes: Attributes, store: Store) -> list[Cause]:
+def _control_plane_causes(attributes: Attributes, store: Store, reserved: frozenset[str]) -> list[Cause]:
     obj = attributes.object
     assert obj is not None  # the caller's condition
     causes = _incarnation_causes(attributes, obj) + _annotation_causes(attributes, obj)
@@ -96,10 +97,10 @@ def _control_plane_causes(attributes: Attributes, store: Store) -> list[Cause]:
     if virtual.get("clusterPath"):
         fields["spec.virtual.clusterPath"] = path
     for field, value in fields.items():
-        if value in RESERVED_VCP_NAMES:
+        if value in reserved:
             causes.append(field_invalid(field, value, "the name is reserved"))
         elif not is_dns_label(value):
-            causes.append(field_invalid(field, value, _NAME_RULE))
+            causes.append(field_invalid(field, value, VCP_NAME_RULE))
     # The same name again is AlreadyExists, which the commit finds.
     if not causes and store.vcp(path) is not None and not attributes.lookup.exists(contract.CONTROL_PLANES, "", name):
         causes.append(field_duplicate(next(reversed(fields)), path))
@@ -142,8 +143,7 @@ def _check_flag(value: str) -> None:
         raise ValueError('must be "true" or "false"')
 
 
-def _class_causes(attributes: Attributes, store: Store) -> list[Cause]:
-    del store
+def _class_causes(attributes: Attributes, *_: object) -> list[Cause]:
     spec = (attributes.object or {}).get("spec") or {}
     causes = []
     for field in ("ttl", "maxTTL"):
@@ -155,8 +155,7 @@ def _class_causes(attributes: Attributes, store: Store) -> list[Cause]:
     return causes
 
 
-def _endpoint_causes(attributes: Attributes, store: Store) -> list[Cause]:
-    del store
+def _endpoint_causes(attributes: Attributes, *_: object) -> list[Cause]:
     spec = (attributes.object or {}).get("spec") or {}
     causes = []
     for field in _URL_FIELDS:
@@ -191,7 +190,7 @@ _ANNOTATIONS: Final[dict[str, Callable[[str], object]]] = {
     contract.LIMITS_ANNOTATION: standing.parse_limits,
 }
 
-_RULES: Final[dict[str, Callable[[Attributes, Store], list[Cause]]]] = {
+_RULES: Final[dict[str, Callable[[Attributes, Store, frozenset[str]], list[Cause]]]] = {
     "controlplanes": _control_plane_causes,
     "controlplaneclasses": _class_causes,
     "controlplaneendpoints": _endpoint_causes,

@@ -40,6 +40,12 @@ def test_limits() -> None:
     assert (found.limits.max_in_flight, found.limits.request_timeout, found.limits.max_watches) == (7, 1.5, 9)
 
 
+def test_another_name_of_root() -> None:
+    assert settings().root_name == settings("--root-control-plane-name=root").root_name == "root"
+    assert settings(ROOT_CONTROL_PLANE_NAME="default").root_name == "default"
+    assert settings("--root-control-plane-name=main", ROOT_CONTROL_PLANE_NAME="default").root_name == "main"
+
+
 def test_where_webhooks_may_be() -> None:
     found = settings(
         "--outbound-allow=127.0.0.0/8", "--outbound-allow", "own", OUTBOUND_ALLOW="10.0.0.1", OUTBOUND_DENY="private, corp.example.com"
@@ -58,6 +64,9 @@ WRONG = [
     "--limit=x",
     "--port=0",
     "--port=x",
+    "--root-control-plane-name=clusters",
+    "--root-control-plane-name=No.Label",
+    "--root-control-plane-name=" + "a" * 64,
     "--outbound-allow=corp.example.com",
     "--outbound-deny=10.0.0.1/8",
 ]
