@@ -16,7 +16,7 @@ options:
     description:
       - The provider of the management plane.
       - V(auto) takes the one that the kplane configuration file names, then what the host has (V(kind), then V(k3s), where
-        their program is on PATH and a Docker daemon answers), else V(embedded).
+        their program is installed and a Docker daemon answers), else V(embedded).
       - V(embedded) is a C(kplane-server) process of the user, without Docker.
       - V(kind) and V(k3s) (also spelled V(k3d)) are clusters in containers of this host, made by C(kind) and C(k3d).
       - V(kubeconfig) is a cluster that is already there.
@@ -34,6 +34,16 @@ options:
       - If it is not given, it is the one that the kplane configuration file remembers, else
         C(${XDG_DATA_HOME:-~/.local/share}/kplane/<cluster_name>).
     type: path
+  config_path:
+    description:
+      - The kplane configuration file.
+      - If it is not given, it is C(${XDG_CONFIG_HOME:-~/.config}/kplane/config.yaml).
+    type: path
+"""
+
+    # For modules that read the kplane configuration file and no management plane.
+    CONFIG_PATH = r"""
+options:
   config_path:
     description:
       - The kplane configuration file.

@@ -14,6 +14,8 @@ description:
   - Only what is given is changed; fields that this collection does not know stay.
 extends_documentation_fragment:
   - kplane.core._attributes
+  - kplane.core._plane.config_path
+  - kplane.core._kubeconfig
 attributes:
   check_mode:
     support: full
@@ -22,11 +24,6 @@ attributes:
   idempotent:
     support: full
 options:
-  config_path:
-    description:
-      - The kplane configuration file.
-      - If it is not given, it is C(${XDG_CONFIG_HOME:-~/.config}/kplane/config.yaml).
-    type: path
   profile:
     description: The profile to change. If it is not given, it is the current one.
     type: str
@@ -59,12 +56,6 @@ options:
       - The name of a context, or the name of a VCP that has one (V(demo) for C(kplane-demo)). If both exist, the context of exactly
         this name is taken.
     type: str
-  kubeconfig:
-    description:
-      - The kubeconfig for O(current_context).
-      - If it is not given, it is the files in E(KUBECONFIG), else the one that the kplane configuration file names, else
-        C(~/.kube/config).
-    type: path
 seealso:
   - module: kplane.core.kplane_config_info
   - module: kplane.core.kplane_credentials

@@ -13,12 +13,8 @@ description:
 extends_documentation_fragment:
   - kplane.core._attributes
   - kplane.core._attributes.info_module
+  - kplane.core._plane.config_path
 options:
-  config_path:
-    description:
-      - The kplane configuration file.
-      - If it is not given, it is C(${XDG_CONFIG_HOME:-~/.config}/kplane/config.yaml).
-    type: path
   profile:
     description: The profile to read. If it is not given, it is the current one.
     type: str

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - kplane.core._attributes.actiongroup_kplane_api
   - kplane.core._plane
   - kplane.core._connection
+  - kplane.core._kubeconfig
 attributes:
   check_mode:
     support: full
@@ -58,12 +59,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  kubeconfig:
-    description:
-      - The kubeconfig to write.
-      - If it is not given, it is the files in E(KUBECONFIG), else the one that the kplane configuration file names, else
-        C(~/.kube/config). Of several files, each entry is changed in the one that has it; new ones go to the first file that exists.
-    type: path
   set_current:
     description: Whether the context that is written becomes the current one. Possible with a single one only.
     type: bool

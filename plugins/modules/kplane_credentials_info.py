@@ -14,6 +14,8 @@ description:
 extends_documentation_fragment:
   - kplane.core._attributes
   - kplane.core._attributes.info_module
+  - kplane.core._plane.config_path
+  - kplane.core._kubeconfig
 options:
   name:
     description: Only the context of this VCP.
@@ -21,17 +23,6 @@ options:
   context:
     description: Only the context of this name.
     type: str
-  kubeconfig:
-    description:
-      - The kubeconfig to read.
-      - If it is not given, it is the files in E(KUBECONFIG), else the one that the kplane configuration file names, else
-        C(~/.kube/config).
-    type: path
-  config_path:
-    description:
-      - The kplane configuration file.
-      - If it is not given, it is C(${XDG_CONFIG_HOME:-~/.config}/kplane/config.yaml).
-    type: path
 seealso:
   - module: kplane.core.kplane_credentials
 author:

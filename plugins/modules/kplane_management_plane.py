@@ -17,6 +17,7 @@ extends_documentation_fragment:
   - kplane.core._attributes
   - kplane.core._attributes.actiongroup_kplane
   - kplane.core._plane
+  - kplane.core._kubeconfig
 attributes:
   check_mode:
     support: full
@@ -124,12 +125,6 @@ options:
       - With O(state=absent), whether all contexts that this collection wrote for the management plane and its VCPs are taken out.
     type: bool
     default: false
-  kubeconfig:
-    description:
-      - The kubeconfig for O(kubeconfig_entry).
-      - If it is not given, it is the files in E(KUBECONFIG), else the one that the kplane configuration file names, else
-        C(~/.kube/config).
-    type: path
   set_current:
     description: Whether the context that O(kubeconfig_entry) writes becomes the current one.
     type: bool

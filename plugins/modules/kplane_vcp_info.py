@@ -16,6 +16,7 @@ extends_documentation_fragment:
   - kplane.core._attributes.info_module
   - kplane.core._plane
   - kplane.core._connection
+  - kplane.core._kubeconfig
 options:
   name:
     description: The name of a VCP. If it is not given, all are read.
@@ -29,12 +30,6 @@ options:
       - Whether to look into the user's kubeconfig too, and return for each VCP whether its context is there and is the current one.
     type: bool
     default: false
-  kubeconfig:
-    description:
-      - The kubeconfig for O(read_kubeconfig).
-      - If it is not given, it is the files in E(KUBECONFIG), else the one that the kplane configuration file names, else
-        C(~/.kube/config).
-    type: path
 seealso:
   - module: kplane.core.kplane_vcp
 author:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import typing as t
 
 from ansible_collections.kplane.core.plugins.module_utils import _io
 from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError, ProviderMissing
+from ansible_collections.kplane.core.plugins.module_utils._providers import receipts
 
 #: How much of a program's output goes into the message of an error; the whole of it is in its details.
 _SHOWN_LINES = 15
@@ -38,7 +38,7 @@ class Output(t.NamedTuple):
 
 
 class Program:
-    """One program. ``asked`` is the path that the user gave; without it, PATH is searched when it is first run."""
+    """One program. ``asked`` is the path that the user gave; without it, the role ``prerequisites`` or PATH has it."""
 
     def __init__(self, name: str, hint: str, asked: str | None = None) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class Program:
         if self._asked:
             path = _io.expand(self._asked)
             return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
-        return shutil.which(self.name)
+        return receipts.find(self.name)
 
     def run(self, *arguments: str, timeout: float, stdin: str | None = None, accept: t.Container[int] = (0,)) -> Output:
         """Run it; anything but a code in ``accept`` is an error that carries everything that it printed.
@@ -106,10 +106,16 @@ class Program:
     def version(self, *arguments: str, timeout: float) -> Version:
         """The version that it prints first."""
         printed = self.run(*arguments, timeout=timeout).stdout
-        found = _VERSION.search(printed)
+        found = version_number(printed)
         if found is None:
             raise ProviderError(f"{self.name} {' '.join(arguments)} printed no version: {_tail(printed)}", stdout=printed)
-        return int(found[1]), int(found[2] or _NEWEST), int(found[3] or 0)
+        return found
+
+
+def version_number(printed: str) -> Version | None:
+    """The version that a program prints first."""
+    found = _VERSION.search(printed)
+    return (int(found[1]), int(found[2] or _NEWEST), int(found[3] or 0)) if found else None
 
 
 def _tail(text: str) -> str:

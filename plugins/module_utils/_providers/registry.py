@@ -50,6 +50,6 @@ def choose(asked: str, configured: str, config_path: str) -> Choice:
     skipped = []
     for provider, program in _AUTO_ORDER:
         if container_provider_ready(program):
-            return Choice(provider, f"{program} is on PATH and a Docker daemon answers")
-        skipped.append(f"for {provider}, {program} is not on PATH or no Docker daemon answers")
+            return Choice(provider, f"{program} is installed and a Docker daemon answers")
+        skipped.append(f"for {provider}, {program} is not installed or no Docker daemon answers")
     return Choice(EMBEDDED, f"no provider is configured, and {'; '.join(skipped)}")

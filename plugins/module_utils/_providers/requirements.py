@@ -14,6 +14,7 @@ import subprocess
 import sys
 import typing as t
 
+from ansible_collections.kplane.core.plugins.module_utils._providers import receipts, tools
 from ansible_collections.kplane.core.plugins.module_utils._providers.embedded import find_executable
 
 _PROBE_TIMEOUT = 10.0
@@ -39,9 +40,12 @@ class Requirement(t.NamedTuple):
         return result
 
 
-def _program(name: str, hint: str, required: bool = True) -> Requirement:
-    path = shutil.which(name)
-    return Requirement(name, path is not None, path or "not on PATH", hint, required)
+def _tool(name: str, hint: str, required: bool = True) -> Requirement:
+    program = tools.find(name)
+    hint = f"The role kplane.core.prerequisites installs it (-e kplane_prerequisites=true). {hint}"
+    return Requirement(
+        name, not program.problem, program.problem or f"{program.path}, version {program.version or 'unknown'}", hint, required
+    )
 
 
 def _output(*argv: str) -> str | None:
@@ -78,7 +82,7 @@ def _python() -> Requirement:
 
 def _kubectl() -> Requirement:
     hint = "Only people need it, no playbook does: https://kubernetes.io/docs/tasks/tools/."
-    return _program("kubectl", hint, required=False)
+    return _tool("kubectl", hint, required=False)
 
 
 def _cryptography() -> Requirement:
@@ -98,8 +102,8 @@ def _docker() -> Requirement:
 def requirements(executable: str | None = None) -> dict[str, list[Requirement]]:
     """What every provider of the contract needs, whether or not this release has a driver for it."""
     kubectl, docker, cryptography = _kubectl(), _docker(), _cryptography()
-    kind = _program("kind", "Get it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation.")
-    k3d = _program("k3d", "Get it from https://k3d.io/#installation.")
+    kind = _tool("kind", "Or get it from https://kind.sigs.k8s.io/docs/user/quick-start/#installation.")
+    k3d = _tool("k3d", "Or get it from https://k3d.io/#installation.")
     return {
         "embedded": [_python(), _server_installation(executable), kubectl],
         "kind": [kind, docker, cryptography, kubectl],
@@ -109,5 +113,5 @@ def requirements(executable: str | None = None) -> dict[str, list[Requirement]]:
 
 
 def container_provider_ready(program: str) -> bool:
-    """Whether ``program`` is on PATH and a Docker daemon answers."""
-    return shutil.which(program) is not None and _docker().found
+    """Whether ``program`` is there and a Docker daemon answers."""
+    return receipts.find(program) is not None and _docker().found
