@@ -35,6 +35,7 @@ ARGUMENTS: t.Final[dict[str, t.Any]] = {
     "prune_limit": {"type": "float", "default": 10.0},
     "adopt": {"type": "bool", "default": False},
     "reseed": {"type": "bool", "default": False},
+    "prune_seeds": {"type": "bool", "default": False},
     "force_conflicts": {"type": "bool", "default": False},
     "parallel": {"type": "int", "default": 12},
     "wait": {"type": "bool", "default": True},
@@ -123,6 +124,7 @@ class ActionModule(ActionBase):
             arguments["prune_limit"],
             arguments["adopt"],
             arguments["reseed"],
+            arguments["prune_seeds"],
             started,
         )
         settings = _fleet_run.Settings(
@@ -159,6 +161,8 @@ class ActionModule(ActionBase):
             before, after = outcome.job.step.before, outcome.job.step.after
             if outcome.job.seed and outcome.job.wanted is not None:
                 after = {**(after or {}), "seed": _fleet_seed.names_of(outcome.job.wanted.seed or ())}
+            if outcome.removed:
+                before = {**(before or {}), "seed_pruned": list(outcome.removed)}
             if outcome.places:
                 after = {**(after or {}), "credentials": list(outcome.places)}
             differences.add(f"{outcome.plane}/{outcome.job.name}" if several else outcome.job.name, before, after)

@@ -66,6 +66,13 @@ options:
     description: Whether seeds are applied even where their hash says that they have been.
     type: bool
     default: false
+  prune_seeds:
+    description:
+      - Whether objects that earlier seeds made in a VCP, and its seed no longer holds, are deleted there. What others made never is. A
+        namespace goes with all that is in it, so look with C(--check --diff) first.
+      - They are found by the label C(applyset.kubernetes.io/part-of). If it is V(false), they stay, and a later run can still delete them.
+    type: bool
+    default: false
   force_conflicts:
     description: Whether a seed takes over fields that another field manager owns.
     type: bool
@@ -191,6 +198,12 @@ results:
       description: Whether its seed was applied.
       returned: when it had to be
       type: bool
+    seed_pruned:
+      description: What was deleted in it because its seed no longer holds it.
+      returned: with O(prune_seeds=true), when there was something
+      type: list
+      elements: str
+      sample: ["ConfigMap default/welcome"]
     credentials:
       description: Where its credential was handed out to.
       returned: when it was

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.kplane.core.plugins.module_utils import _vcp
 from ansible_collections.kplane.core.plugins.module_utils._client import Json
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
-from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import FLEET_LABEL, SEED_ANNOTATION, Wanted, summary_of
+from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import FLEET_LABEL, SEED_ANNOTATION, UNPRUNED, Wanted, summary_of
 
 
 class PruneRefused(KplaneError):
@@ -28,6 +28,7 @@ class Policy(t.NamedTuple):
     prune_limit: float = 10.0
     adopt: bool = False
     reseed: bool = False
+    prune_seeds: bool = False
     #: The time of the run, in seconds since the epoch.
     now: float = 0.0
 
@@ -107,9 +108,20 @@ def _job(wanted: Wanted, world: _vcp.World, addresses: _vcp.Addresses, policy: P
         rest = {key: obj for key, obj in world.control_planes.items() if key != name}
         world = _vcp.World(rest, {key: obj for key, obj in world.endpoints.items() if key != _vcp.endpoint_of(live or {})})
     step = _vcp.plan_present(wanted.declared, world, addresses)
-    there = annotation(None if gone else live, SEED_ANNOTATION)
-    seed = wanted.seed is not None and wanted.state == "present" and (wanted.seed_hash != there or (policy.reseed and bool(wanted.seed)))
+    seed = wanted.seed is not None and wanted.state == "present" and _to_seed(wanted, None if gone else live, policy)
     return Job(name, wanted.host, step, wanted, live, leaving=gone, seed=seed)
+
+
+def _to_seed(wanted: Wanted, live: Json | None, policy: Policy) -> bool:
+    there, unpruned = seed_of(live)
+    return wanted.seed_hash != there or (unpruned and policy.prune_seeds) or (policy.reseed and bool(wanted.seed))
+
+
+def seed_of(live: Json | None) -> tuple[str, bool]:
+    """The hash of the seed that a VCP has, and whether objects of earlier ones may be in it that this one does not hold."""
+    there = annotation(live, SEED_ANNOTATION)
+    unpruned = there.endswith(UNPRUNED)
+    return (there[: -len(UNPRUNED)] if unpruned else there), unpruned
 
 
 def plan(vcps: t.Sequence[Wanted], world: _vcp.World, addresses: _vcp.Addresses, policy: Policy) -> Plan:

@@ -28,9 +28,9 @@ from ansible_collections.kplane.core.plugins.module_utils._errors import (
     WaitTimeout,
 )
 from ansible_collections.kplane.core.plugins.module_utils._wait import condition, describe
-from ansible_collections.kplane.core.plugins.plugin_utils import _fleet_handout, _fleet_plan, _fleet_seed
+from ansible_collections.kplane.core.plugins.plugin_utils import _fleet_applyset, _fleet_handout, _fleet_plan, _fleet_seed
 from ansible_collections.kplane.core.plugins.plugin_utils._fleet_plan import Job, Policy
-from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import PAUSED, SEED_ANNOTATION, SecretTarget
+from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import PAUSED, SEED_ANNOTATION, UNPRUNED, SecretTarget, Wanted
 from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event
 from ansible_collections.kplane.core.plugins.plugin_utils._vcp_clients import VcpClients, offer_of
 
@@ -81,6 +81,8 @@ class Outcome(t.NamedTuple):
     changed: bool = False
     places: tuple[str, ...] = ()
     seconds: float = 0.0
+    #: What was (or would be) deleted in it.
+    removed: tuple[str, ...] = ()
 
     def result(self) -> dict[str, t.Any]:
         """What is returned for it."""
@@ -96,6 +98,8 @@ class Outcome(t.NamedTuple):
         }
         if job.seed:
             found["seeded"] = self.error is None
+        if self.removed:
+            found["seed_pruned"] = list(self.removed)
         if self.places:
             found["credentials"] = list(self.places)
         if self.seconds:
@@ -164,6 +168,8 @@ class Run:
         self._waiting: OrderedDict[str, tuple[Job, float]] = OrderedDict()
         self._started: dict[str, float] = {}
         self._places: dict[str, list[str]] = {}
+        #: By name: what was (or would be) deleted in a VCP because its seed no longer holds it.
+        self._removed: dict[str, tuple[str, ...]] = {}
         self._directories: set[str] = set()
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(max_workers=max(1, settings.parallel))
@@ -229,7 +235,7 @@ class Run:
             )
         elif self.settings.check:
             self._places[job.name] = self._missing(job, job.live)
-            self._submit("done", job, self._rehearse) if job.step.changes else self._end(job)
+            self._submit("done", job, self._rehearse) if job.step.changes or self._would_prune(job) else self._end(job)
         elif job.leaving:
             self._wait(job, job.live)
         elif job.step.changes:
@@ -308,7 +314,8 @@ class Run:
         wrote = not isinstance(error, KplaneError) or isinstance(error, WaitTimeout)
         changed = wrote and (job.step.changes or job.seed or bool(places)) and job.error is None
         seconds = time.monotonic() - self._started[job.name] if changed and not self.settings.check else 0.0
-        self.outcomes[job.name] = Outcome(job, self.plane.context, error, changed, places, seconds)
+        removed = self._removed.get(job.name, ())
+        self.outcomes[job.name] = Outcome(job, self.plane.context, error, changed, places, seconds, removed)
         if error is not None:
             self.post(Event("failed", job.name, self.plane.context, job.action, error.message))
         else:
@@ -341,6 +348,16 @@ class Run:
         """Let the server say what it would say."""
         if not job.leaving:
             _vcp.apply(self.plane.client, job.step, dry_run=True)
+        if self._would_prune(job):
+            client = self.clients.client(offer_of(self.plane.client, job.live or {}), job.name)
+            seed = _fleet_applyset.Seed(client, (job.wanted.seed if job.wanted else None) or (), self.discovery)
+            self._removed[job.name] = tuple(map(str, seed.leftovers()))
+
+    def _would_prune(self, job: Job) -> bool:
+        """Whether the VCP has to be asked what would be deleted in it; one that does not serve cannot say it."""
+        return (
+            job.seed and self.policy.prune_seeds and not job.leaving and job.live is not None and _vcp.readiness(job.name, job.live) is True
+        )
 
     def _write(self, job: Job) -> Json | None:
         try:
@@ -385,19 +402,27 @@ class Run:
         if wanted is None:
             return
         if job.seed:
-            documents = wanted.seed or ()
-            if documents:
-                client = self.clients.client(offer, job.name)
-                self._persist(lambda: _fleet_seed.apply(client, documents, self.discovery, self.settings.force_conflicts))
-            # Last, so that a seed that was interrupted is applied again.
-            mark = {"metadata": {"annotations": {SEED_ANNOTATION: wanted.seed_hash or None}}}
-            self._persist(lambda: self.plane.client.patch(CONTROL_PLANES, job.name, mark))
+            self._seed(job, wanted, self.clients.client(offer, job.name))
             self.post(Event("seeded", job.name, self.plane.context))
         places = self._places[job.name]
         if places:
             content = _fleet_handout.render(offer, job.name, self.plane.context, str(obj["metadata"]["uid"]))
             self._persist(lambda: _fleet_handout.write(self.plane.client, wanted.handout, places, content, job.name, self.policy.fleet))
             self.post(Event("handed-out", job.name, self.plane.context))
+
+    def _seed(self, job: Job, wanted: Wanted, client: Client) -> None:
+        seed = _fleet_applyset.Seed(client, wanted.seed or (), self.discovery)
+        # Nothing can be in a VCP that this run made, unless it took data over.
+        fresh = job.step.create is not None and wanted.declared.reattach is None
+        prune = self.policy.prune_seeds
+        removed = self._persist(lambda: seed.sow(self.settings.force_conflicts, prune, fresh))
+        self._removed[job.name] = tuple(map(str, removed))
+        before, unpruned = _fleet_plan.seed_of(job.live)
+        changed = not fresh and before not in ("", wanted.seed_hash)
+        mark = wanted.seed_hash + (UNPRUNED if not prune and (unpruned or changed) else "")
+        # Last, so that a seed that was interrupted is applied again.
+        annotations = {"metadata": {"annotations": {SEED_ANNOTATION: mark or None}}}
+        self._persist(lambda: self.plane.client.patch(CONTROL_PLANES, job.name, annotations))
 
     # The watch
 

@@ -8,6 +8,7 @@ PRIVATE to the collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
@@ -129,10 +130,14 @@ class Sources:
         yield from flatten(entry, "kplane_manifests")
 
 
+def rank_of(kind: str) -> int:
+    """The place of a kind in the order of making; deleting goes the other way."""
+    return _FIRST.index(kind) if kind in _FIRST else len(_FIRST)
+
+
 def ordered(documents: t.Iterable[Document]) -> list[Document]:
     """Namespaces and definitions first, else as declared."""
-    rank = {kind: index for index, kind in enumerate(_FIRST)}
-    return sorted(documents, key=lambda document: rank.get(str(document["kind"]), len(_FIRST)))
+    return sorted(documents, key=lambda document: rank_of(str(document["kind"])))
 
 
 # Into a VCP
@@ -149,6 +154,18 @@ class Discovery:
         """Ask again for the kind of ``document``."""
         with self._lock:
             self._known.pop((str(document["apiVersion"]), str(document["kind"])), None)
+
+    def of_kind(self, client: Client, group: str, kind: str) -> Resource:
+        """The resource of a kind, in the version that the server likes best of those that have it."""
+        if not group:
+            return self.resource(client, {"apiVersion": "v1", "kind": kind})
+        answer = client.request("GET", f"/apis/{quote(group, safe='')}").json()
+        liked = (answer.get("preferredVersion") or {}).get("groupVersion")
+        versions = [str(entry["groupVersion"]) for entry in answer.get("versions") or []]
+        for version in sorted(versions, key=lambda entry: entry != liked):
+            with contextlib.suppress(NotFound):
+                return self.resource(client, {"apiVersion": version, "kind": kind})
+        raise NotFound(f"The VCP knows no {kind} in {group!r}", code=404)
 
     def resource(self, client: Client, document: Document) -> Resource:
         """The resource of a manifest."""

@@ -27,6 +27,9 @@ FOUND_VARIABLE: t.Final = "kplane_vcp"
 
 FLEET_LABEL: t.Final = "kplane.core/fleet"
 SEED_ANNOTATION: t.Final = "kplane.core/seed"
+#: After the hash of a seed: earlier ones have left objects behind that it no longer holds.
+UNPRUNED: t.Final = ";unpruned"
+CHARTS_ANNOTATION: t.Final = "kplane.core/charts"
 TTL_ANNOTATION: t.Final = _contract.API_GROUP + "/ttl"
 EXPIRES_ANNOTATION: t.Final = _contract.API_GROUP + "/expires"
 STATE_ANNOTATION: t.Final = _contract.API_GROUP + "/state"
@@ -66,7 +69,18 @@ _POLICIES = ("Retain", "Destroy")
 _DURATION = re.compile(r"(?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?")
 _FLEET_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 #: Annotations and labels that the fleet itself writes, so that nobody declares them by hand.
-_OWN = frozenset({FLEET_LABEL, SEED_ANNOTATION, TTL_ANNOTATION, EXPIRES_ANNOTATION, STATE_ANNOTATION, LIMITS_ANNOTATION, RESUME_ANNOTATION})
+_OWN = frozenset(
+    {
+        FLEET_LABEL,
+        SEED_ANNOTATION,
+        CHARTS_ANNOTATION,
+        TTL_ANNOTATION,
+        EXPIRES_ANNOTATION,
+        STATE_ANNOTATION,
+        LIMITS_ANNOTATION,
+        RESUME_ANNOTATION,
+    }
+)
 _MAX_LISTED = 5
 
 

@@ -17,6 +17,7 @@ import yaml
 from support.client import eventually
 from support.plays import Controller, Played
 from support.server import GROUP, Server, client_of
+from support.widgets import crd, widget
 
 FLEET_LABEL = "kplane.core/fleet"
 SEED = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "welcome"}, "data": {"team": "{{ inventory_hostname }}"}}
@@ -208,6 +209,51 @@ def test_one_that_fails_does_not_stop_the_others(server: Server, controller: Con
     converge(controller)
     assert set(results(controller)) == {"team-3", "team-5"}
     assert welcome(server, "team-3")["data"] == {"team": "team-3"}
+
+
+def test_what_a_seed_no_longer_holds_is_deleted_on_an_explicit_word(server: Server, controller: Controller) -> None:
+    """And only what a seed made; also when an earlier run, without that word, left it there."""
+
+    def seeded(*manifests: dict[str, Any], **variables: Any) -> Played:
+        controller.write("fleet.yml", inventory(server, "team-[1:2]", kplane_manifests=list(manifests)))
+        return converge(controller, **variables)
+
+    def code(path: str) -> int:
+        return server.vcp("team-1").get(path).code
+
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old"}}
+    note = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note", "namespace": "old"}}
+    token = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "stringData": {"a": "b"}}
+    configmaps = "/api/v1/namespaces/default/configmaps"
+    seeded(SEED, note, token, space, crd(), widget("first"))
+    assert code("/apis/example.com/v1/namespaces/default/widgets/first") == 200
+
+    copied = welcome(server, "team-1")
+    copied["metadata"] = {"name": "copied", "labels": copied["metadata"]["labels"]}
+    server.vcp("team-1").post(configmaps, copied).ok()
+    assert seeded(SEED).changed == 1
+    assert code("/api/v1/namespaces/old/configmaps/note") == 200
+    assert seeded(SEED).changed == 0
+
+    looked = converge(controller, "--check", "--diff", kplane_fleet_prune_seeds=True)
+    assert looked.changed == 1
+    for word in ("Namespace old", "ConfigMap old/note", "Secret default/token", "Widget.example.com default/first"):
+        assert f'"{word}"' in looked.output
+    assert "ConfigMap default/welcome" not in looked.output
+    assert "copied" not in looked.output
+    assert code("/api/v1/namespaces/old/configmaps/note") == 200
+
+    assert seeded(SEED, kplane_fleet_prune_seeds=True).changed == 1
+    assert "Secret default/token" in results(controller)["team-2"]["seed_pruned"]
+    eventually(lambda: code("/api/v1/namespaces/old") == 404, 30, "the namespace and what is in it")
+    eventually(lambda: code("/apis/example.com/v1") == 404, 30, "the definition and its objects")
+    assert code("/api/v1/namespaces/default/secrets/token") == 404
+    assert {code(f"{configmaps}/{name}") for name in ("welcome", "copied")} == {200}
+    assert seeded(SEED, kplane_fleet_prune_seeds=True).changed == 0
+
+    assert seeded(kplane_fleet_prune_seeds=True).changed == 1
+    assert [code(f"{configmaps}/{name}") for name in ("welcome", "copied")] == [404, 200]
+    assert seeded(kplane_fleet_prune_seeds=True).changed == 0
 
 
 def _wait_for_some(server: Server, count: int) -> None:

@@ -114,3 +114,19 @@ def test_pausing_is_an_annotation_that_is_taken_away_again():
     paused = world(live("a", annotations={_fleet_spec.STATE_ANNOTATION: "paused"}))
     (job,) = plan([wanted("a")], paused, addresses, Policy("blue")).jobs
     assert job.step.patch == {"metadata": {"annotations": {_fleet_spec.STATE_ANNOTATION: None}}}
+
+
+def test_a_seed_that_left_something_behind_is_work_only_where_pruning_inside_seeds_was_asked_for():
+    seed = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}]
+    declared = wanted("a", seed)
+    for mark, prune, expected in (
+        ("", False, False),
+        ("", True, False),
+        (_fleet_spec.UNPRUNED, False, False),
+        (_fleet_spec.UNPRUNED, True, True),
+    ):
+        there = world(live("a", annotations={_fleet_spec.SEED_ANNOTATION: declared.seed_hash + mark}))
+        (job,) = plan([declared], there, addresses, Policy("blue", prune_seeds=prune)).jobs
+        assert job.seed is expected
+    there = world(live("a", annotations={_fleet_spec.SEED_ANNOTATION: declared.seed_hash}))
+    assert plan([wanted("a", [])], there, addresses, Policy("blue")).jobs[0].seed is True
