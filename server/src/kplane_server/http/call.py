@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from kplane_server.http.negotiation import PROTOBUF, Accepted, View, accept_object
 from kplane_server.http.request import Incoming
@@ -19,8 +20,9 @@ from kplane_server.registry.resource import ResourceInfo
 from kplane_server.vcp.controlplane import ControlPlane
 
 Answer = Response | StreamResponse
-#: A handler that can answer at once does so; one that must wait returns an awaitable, which runs under the deadline.
-Handler = Callable[["Call"], Answer | Awaitable[Answer]]
+Waits = Coroutine[Any, Any, Answer]
+#: A handler that can answer at once does so; one that must wait returns a coroutine, which runs in turns and under the deadline.
+Handler = Callable[["Call"], Answer | Waits]
 
 
 @dataclass(slots=True)
@@ -54,4 +56,4 @@ class ResourceCall(Call):
         return accept_object(header, views, stream=self.request.verb == "watch", protobuf=protobuf)
 
 
-ResourceHandler = Callable[[ResourceCall], Answer | Awaitable[Answer]]
+ResourceHandler = Callable[[ResourceCall], Answer | Waits]

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 
-from kplane_server.http.call import Answer, Call, Handler, ResourceCall, ResourceHandler
+from kplane_server.http.call import Answer, Call, Handler, ResourceCall, ResourceHandler, Waits
 from kplane_server.http.routing import method_not_allowed, path_not_found
 from kplane_server.model.resources import GroupVersionResource
 from kplane_server.registry.resource import ResourceInfo
@@ -43,7 +43,7 @@ class Dispatcher:
         self._token = token
         self._connect = connect
 
-    def __call__(self, call: Call) -> Answer | Awaitable[Answer]:
+    def __call__(self, call: Call) -> Answer | Waits:
         request = call.request
         if not request.resource:
             return self._path(call)
@@ -55,7 +55,7 @@ class Dispatcher:
         namespace = request.namespace if info.namespaced else ""
         return handler(ResourceCall(call.incoming, call.query, call.plane, request, call.user, info, namespace))
 
-    def _path(self, call: Call) -> Answer | Awaitable[Answer]:
+    def _path(self, call: Call) -> Answer | Waits:
         path = call.request.path
         handler = self._paths.get(path.rstrip("/") or "/")
         if handler is None:

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 
 import orjson
 
 from kplane_server.http.audit import Auditor
 from kplane_server.http.bodies import Bodies
-from kplane_server.http.call import Answer, Call, Handler
+from kplane_server.http.call import Answer, Call, Handler, Waits
 from kplane_server.http.dispatch import Dispatcher
 from kplane_server.http.fairness import Writes
 from kplane_server.http.handlers import reading
@@ -98,7 +98,7 @@ class FrontDoor:
         return {"requests_in_flight": self._pipeline.in_flight.total, "watches_open": self.watches.total}
 
 
-def root_paths(call: Call) -> Answer | Awaitable[Answer]:
+def root_paths(call: Call) -> Answer | Waits:
     """``/``: where to look next."""
     paths = ["/api", "/api/v1", "/apis"]
     for group, versions in call.plane.api.resources.groups().items():
@@ -108,11 +108,11 @@ def root_paths(call: Call) -> Answer | Awaitable[Answer]:
     return json_response({"paths": paths})
 
 
-def issuer_discovery(call: Call) -> Answer | Awaitable[Answer]:
+def issuer_discovery(call: Call) -> Answer | Waits:
     """The OpenID configuration of this control plane's token issuer."""
     return json_response(call.plane.issuer.discovery())
 
 
-def issuer_keys(call: Call) -> Answer | Awaitable[Answer]:
+def issuer_keys(call: Call) -> Answer | Waits:
     """The public keys of this control plane's token issuer."""
     return Response(200, orjson.dumps(call.plane.issuer.jwks()), "application/jwk-set+json")

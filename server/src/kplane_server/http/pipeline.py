@@ -15,14 +15,14 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from kplane_server.access.attributes import Attributes, for_path, forbidden
 from kplane_server.access.impersonation import PREFIX as IMPERSONATION_PREFIX
 from kplane_server.access.impersonation import impersonate
 from kplane_server.http.audit import Auditor, Trail
-from kplane_server.http.call import Answer, Call
+from kplane_server.http.call import Answer, Call, Waits
 from kplane_server.http.deadline import Deadline
 from kplane_server.http.fairness import is_exempt
 from kplane_server.http.inflight import InFlight
@@ -43,11 +43,10 @@ from kplane_server.vcp.directory import Directory
 log = logging.getLogger(__name__)
 
 #: Answers the calls that passed all filters.
-Dispatch = Callable[[Call], Answer | Awaitable[Answer]]
+Dispatch = Callable[[Call], Answer | Waits]
 
 _NO_STORE: Final = ("cache-control", "no-cache, private")
 _UNRESOLVED: Final = ApiRequest("", "invalid")
-_READS: Final = frozenset({"GET", "HEAD"})
 _COMPRESSION_LEVEL: Final = 1
 _impersonates: Final = re.compile(re.escape(IMPERSONATION_PREFIX)).match
 _TOO_SLOW: Final = "the server was unable to return a response in the time allotted, but may still be processing the request"
@@ -89,15 +88,16 @@ class Pipeline:
             plane, path, query = self._locate(incoming)
             if plane.standing.paused:
                 raise self._pause(incoming, plane)
-            turn = self._turns.take(plane.record.id, started, write=incoming.method not in _READS)
+            vcp, begun = plane.record.id, started
+            turn = self._turns.take(vcp, started)
             if turn is not None:
                 await turn
-            begun = time.perf_counter()
+                begun = time.perf_counter()
             if self._auditor is not None:
                 trail = self._auditor.trail(incoming, audit, plane.name)
             call = self._admit(incoming, plane, path, query, trail)
             answer = self._dispatch(call)
-            self._turns.spend(plane.record.id, time.perf_counter() - begun)
+            self._turns.spend(vcp, time.perf_counter() - begun)
             if not isinstance(answer, Response | StreamResponse):
                 answer = await self._wait(call, answer)
         except Exception as error:
@@ -171,17 +171,16 @@ class Pipeline:
         text = f'control plane "{plane.name}" {why}'
         return ServiceUnavailable(text, group=contract.GROUP, kind="controlplanes", name=plane.name, retry_after=after)
 
-    async def _wait(self, call: Call, answer: Awaitable[Answer]) -> Answer:
+    async def _wait(self, call: Call, answer: Waits) -> Answer:
         """A handler that could not answer at once, within the bounds."""
         key = call.plane.record.id
         try:
             self.in_flight.enter(key, call.plane.limits.requests_in_flight, exempt=is_exempt(call))
         except ApiError:
-            if isinstance(answer, Coroutine):
-                answer.close()
+            answer.close()
             raise
         try:
-            return await self._deadline.run(answer)
+            return await self._deadline.run(self._turns.run(key, answer))
         except TimeoutError as error:
             raise Timeout(_TOO_SLOW) from error
         finally:

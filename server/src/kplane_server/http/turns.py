@@ -1,92 +1,169 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Control planes take turns on the event loop: of the requests that are there at once, each has a slice of every round of the loop.
+"""Control planes take turns on the event loop, by the time that each has used of it: start-time fair queueing.
 
-The loop runs what is ready in the order in which it came, so the requests that one control plane sends at once would all be worked on
-before the next one of another. Here what exceeds a slice waits, in order, for the next round. It costs nothing while one control plane is
-alone: slices are long then.
+A request is worked on in steps, from one wait to the next, and every step is a turn. The loop itself runs what is ready in the order in
+which it came; so what exceeds a slice of one of its rounds waits here, and the control plane that has used least goes first. One that was
+at rest has used nothing: its requests wait for the step that is under way, and for no queue. Alone, a control plane has long slices, and
+taking turns costs nothing.
+
+Source: P. Goyal, H. M. Vin, H. Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
 """
 
 from __future__ import annotations
 
 import asyncio
+import types
 from collections import deque
+from collections.abc import Coroutine, Generator
+from heapq import heappop, heappush
 from time import perf_counter
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from kplane_server.model.keys import VcpId
 
-#: What one control plane may use of a round of the loop (seconds), beside others and alone.
-SHARED_SLICE: Final = 0.001
-ALONE_SLICE: Final = 0.020
+T = TypeVar("T")
+
+#: What is worked on in a round of the loop (seconds) while several control planes are busy, and while one is alone.
+SHARED_SLICE: Final = 0.0001
+ALONE_SLICE: Final = 0.003
 #: How long after a request of another control plane a control plane is not alone (seconds).
-COMPANY: Final = 0.25
-#: What a request is taken to cost before any has been seen (seconds); a write is worked on after its first wait, unseen by this clock.
-READ_COST: Final = 0.0001
-WRITE_COST: Final = 0.0004
+COMPANY: Final = 1.0
+#: What a step is taken to cost before one has been seen (seconds).
+STEP_COST: Final = 0.0001
+#: Control planes whose standing is remembered before it is looked for those that others have caught up with.
+MAX_REMEMBERED: Final = 1_024
 
 
 class Turns:
-    """Who works in this round of the loop, and who waits for the next. Holds nothing for a control plane that is idle."""
+    """Who works in this round of the loop, and who waits. Holds nothing for a control plane that is idle."""
 
     def __init__(self) -> None:
-        self._spent: dict[VcpId, float] = {}
-        self._queues: dict[VcpId, deque[tuple[asyncio.Future[None], float]]] = {}
+        #: The virtual time: where the control plane stands whose turn it is. Who comes begins there, and not with what it saved up.
+        self._floor = 0.0
+        #: The virtual time until which a control plane has been served; at the floor where there is none.
+        self._served: dict[VcpId, float] = {}
+        self._remembered = MAX_REMEMBERED
         self._cost: dict[VcpId, float] = {}
+        self._queues: dict[VcpId, deque[asyncio.Future[None]]] = {}
+        self._order: list[tuple[float, VcpId]] = []  # a heap: who waits, by the time until which it was served when it began to wait
+        self._used = 0.0  # of this round
+        self._scheduled = False
         self._last: VcpId | None = None
         self._company_until = 0.0
-        self._scheduled = False
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for a turn."""
+        """How many steps wait for their turn."""
         return sum(map(len, self._queues.values()))
 
-    def take(self, vcp: VcpId, now: float, *, write: bool) -> asyncio.Future[None] | None:
-        """None: it is this request's turn. Else it is when the future is done; whoever stops waiting cancels it."""
+    def take(self, vcp: VcpId, now: float) -> asyncio.Future[None] | None:
+        """None: it is this step's turn. Else it is when the future is done; whoever stops waiting cancels it."""
         if vcp != self._last:
             if self._last is not None:
                 self._company_until = now + COMPANY
             self._last = vcp
-        spent = self._spent.get(vcp, 0.0)
-        slice_ = SHARED_SLICE if now < self._company_until else ALONE_SLICE
-        if spent < slice_ and vcp not in self._queues:
-            self._spent[vcp] = spent + (WRITE_COST if write else 0.0)
-            if not self._scheduled:
-                self._scheduled = True
-                asyncio.get_running_loop().call_soon(self._next_round)
-            return None
+        if vcp not in self._queues:
+            stands = max(self._served.get(vcp, 0.0), self._floor)
+            self._schedule()
+            if stands < self._order[0][0] if self._order else self._used < self._slice(now):
+                self._floor = stands
+                return None
+            heappush(self._order, (stands, vcp))
+            self._queues[vcp] = deque()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        cost = WRITE_COST if write else self._cost.get(vcp, READ_COST)
-        self._queues.setdefault(vcp, deque()).append((future, cost))
+        self._queues[vcp].append(future)
         return future
 
     def spend(self, vcp: VcpId, seconds: float) -> None:
-        """What a request has used of the loop before its first wait."""
-        if vcp in self._spent:
-            self._spent[vcp] += seconds
-        before = self._cost.get(vcp)
-        if before is not None or seconds > READ_COST:
-            self._cost[vcp] = seconds if before is None else before + (seconds - before) * 0.1
+        """What a step has used of the loop."""
+        self._used += seconds
+        self._served[vcp] = max(self._served.get(vcp, 0.0), self._floor) + seconds
+        before = self._cost.get(vcp, STEP_COST)
+        self._cost[vcp] = before + (seconds - before) * 0.1
+
+    @types.coroutine
+    def run(self, vcp: VcpId, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+        """The result of ``work``; each of its steps but the first, whose turn it is, takes a turn of its control plane."""
+        thrown: BaseException | None = None
+        while True:
+            began = perf_counter()
+            try:
+                waits_for = work.send(None) if thrown is None else work.throw(thrown)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            finally:
+                self.spend(vcp, perf_counter() - began)
+            thrown = None
+            try:
+                yield waits_for
+            except Exception as error:  # of what it waited for
+                thrown = error
+            except BaseException as error:  # its end: that waits for no turn
+                thrown = error
+                continue
+            turn = self.take(vcp, perf_counter())
+            if turn is not None:
+                try:
+                    yield from turn
+                except BaseException as error:
+                    thrown = error
+
+    def _slice(self, now: float) -> float:
+        return SHARED_SLICE if len(self._queues) > 1 or now < self._company_until else ALONE_SLICE
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._next_round)
 
     def _next_round(self) -> None:
-        """A new slice for everybody, and a turn for those who waited."""
-        self._spent.clear()
-        if not self._queues:
-            self._scheduled = False
+        """A slice for the control plane that has used least of those that wait. Its steps run next, and then this again."""
+        self._used = 0.0
+        self._scheduled = False
+        if not self._order:  # nobody is behind anybody
+            self._floor = max(self._served.values(), default=self._floor)
+            self._served.clear()
             self._cost.clear()
             return
-        slice_ = SHARED_SLICE if len(self._queues) > 1 or perf_counter() < self._company_until else ALONE_SLICE
-        for vcp in list(self._queues):
-            queue = self._queues[vcp]
-            used = 0.0
-            while queue and used < slice_:
-                future, cost = queue.popleft()
-                if not future.done():  # else its client has gone
-                    future.set_result(None)
-                    used += cost
-            self._spent[vcp] = used
-            if not queue:
-                del self._queues[vcp]
-        asyncio.get_running_loop().call_soon(self._next_round)
+        if len(self._served) > self._remembered:
+            self._forget()
+        self._grant(*self._first())
+        self._scheduled = True
+        loop = asyncio.get_running_loop()
+        if perf_counter() < self._company_until:  # a round without a slice lies between: what has come begins before more is given out
+            loop.call_soon(loop.call_soon, self._next_round)
+        else:
+            loop.call_soon(self._next_round)
+
+    def _forget(self) -> None:
+        """Drop those who stand where everybody does who comes."""
+        self._served = {vcp: stands for vcp, stands in self._served.items() if stands > self._floor}
+        self._cost = {vcp: cost for vcp, cost in self._cost.items() if vcp in self._served}
+        self._remembered = max(MAX_REMEMBERED, 2 * len(self._served))
+
+    def _first(self) -> tuple[VcpId, float]:
+        """Who has its turn, and where it stands."""
+        while True:
+            stood, vcp = heappop(self._order)
+            stands = max(self._served.get(vcp, 0.0), self._floor)
+            if stands <= stood or not self._order:
+                return vcp, stands
+            heappush(self._order, (stands, vcp))  # it has been served since
+
+    def _grant(self, vcp: VcpId, stands: float) -> None:
+        """A slice for one control plane."""
+        self._floor = stands
+        queue = self._queues[vcp]
+        cost, taken, slice_ = self._cost.get(vcp, STEP_COST), 0.0, self._slice(perf_counter())
+        while queue and taken < slice_:
+            turn = queue.popleft()
+            if not turn.done():  # else its client has gone
+                turn.set_result(None)
+                taken += cost
+        if queue:
+            heappush(self._order, (stands + taken, vcp))
+        else:
+            del self._queues[vcp]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -15,9 +16,10 @@ import pytest
 from contract.stores import ROLES, delete, key, layer_for, new_vcp, put, scope
 
 from kplane_server.model.keys import VcpId
-from kplane_server.storage.api import VcpState
+from kplane_server.storage.api import StorageUnavailable, VcpState
 from kplane_server.storage.sqlite import SqliteStore, counts, writer
 from kplane_server.storage.sqlite import store as store_module
+from kplane_server.storage.sqlite.batch import Batch
 
 
 @pytest.fixture
@@ -90,19 +92,21 @@ async def test_refusals_cost_no_transaction(store: SqliteStore) -> None:
     assert store.statistics()["transactions"] == 0
 
 
-async def test_a_vcp_may_be_made_written_and_left_in_one_transaction(store: SqliteStore) -> None:
+async def test_a_vcp_may_be_made_written_and_left_in_one_transaction(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "SHARED_SECONDS", 10.0)
     first = await new_vcp(store)
     results = await asyncio.gather(
         store.commit([put(key("a", vcp=first.id))]),
         store.set_vcp_state(first.id, VcpState.WIPING),
         store.commit([put(key("late", vcp=first.id))]),
+        store.commit([put(key("turn"))]),  # root's turn before the one in which the VCP is left
         store.create_vcp("one", "second", created=2),
         store.wipe_vcp(first.id),
         return_exceptions=True,
     )
     assert store.statistics()["transactions"] == 2
-    assert [type(result).__name__ for result in results] == ["list", "VcpRecord", "UnknownVcp", "VcpRecord", "int"]
-    assert results[4] == 1
+    assert [type(result).__name__ for result in results] == ["list", "VcpRecord", "UnknownVcp", "list", "VcpRecord", "int"]
+    assert results[5] == 1
     second = store.vcp("one")
     assert second is not None
     assert second.uid == "second"
@@ -129,19 +133,76 @@ def test_unfinished_work_is_found_without_reading_every_object(tmp_path: Path) -
     assert "objects_terminating" in asyncio.run(plan())
 
 
-async def test_vcps_take_turns_in_the_queue(store: SqliteStore) -> None:
-    noisy, quiet = (await store.create_vcp("noisy", "u1", created=1)).id, (await store.create_vcp("quiet", "u2", created=1)).id
+async def _two(store: SqliteStore) -> tuple[VcpId, VcpId]:
+    return (await store.create_vcp("noisy", "u1", created=1)).id, (await store.create_vcp("quiet", "u2", created=1)).id
+
+
+async def test_vcps_take_turns_in_the_queue(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "SHARED_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "COMPANY_SECONDS", 1_000.0)
+    noisy, quiet = await _two(store)
     done: list[str] = []
 
     async def commit(vcp: VcpId, name: str) -> None:
         await store.commit([put(key(name, vcp=vcp))])
         done.append(name)
 
-    flood = [asyncio.create_task(commit(noisy, f"n{n}")) for n in range(200)]
+    before = store.statistics()["transactions"]
+    flood = [asyncio.create_task(commit(noisy, f"n{n}")) for n in range(20)]
     late = asyncio.create_task(commit(quiet, "quiet"))
     await asyncio.sleep(0)
-    assert (store.queued(noisy), store.queued(quiet)) == (200, 1)
+    assert (store.queued(noisy), store.queued(quiet)) == (20, 1)
     await asyncio.gather(*flood, late)
-    assert done.index("quiet") <= writer.SHARE_REQUESTS
-    assert [name for name in done if name != "quiet"] == [f"n{n}" for n in range(200)], "in order within a VCP"
+    assert done.index("quiet") <= 1
+    assert [name for name in done if name != "quiet"] == [f"n{n}" for n in range(20)], "in order within a VCP"
+    assert store.statistics()["transactions"] - before == 20, "a transaction is closed when each that waits has had its turn"
     assert (store.queued(noisy), store.queued(quiet)) == (0, 0)
+
+
+async def test_what_comes_while_a_transaction_is_built_is_taken_into_it(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "SHARED_SECONDS", 10.0)
+    monkeypatch.setattr(writer, "COMPANY_SECONDS", 1_000.0)
+    noisy, quiet = await _two(store)
+    before = store.statistics()["transactions"]
+    flood = [asyncio.create_task(store.commit([put(key(f"n{n}", vcp=noisy))])) for n in range(50)]
+    while store.queued(noisy) > 40 or not store.queued(noisy):
+        await asyncio.sleep(0)
+    await asyncio.gather(store.commit([put(key("quiet", vcp=quiet))]), *flood)
+    assert store.statistics()["transactions"] - before == 1
+
+
+async def test_each_vcp_that_waits_has_a_turn_in_a_transaction_that_is_late(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "SHARED_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "COMPANY_SECONDS", 1_000.0)
+    vcps = [(await store.create_vcp(f"v{n}", f"u{n}", created=1)).id for n in range(30)]
+    before = store.statistics()["transactions"]
+    await asyncio.gather(*(store.commit([put(key(f"k{n}", vcp=vcp))]) for n in range(3) for vcp in vcps))
+    assert store.statistics()["transactions"] - before == 3
+
+
+async def test_one_that_breaks_in_the_middle_harms_no_other(store: SqliteStore) -> None:
+    def breaks(batch: Batch) -> None:
+        batch.commit([put(key("half"))])
+        raise ZeroDivisionError
+
+    results = await asyncio.gather(
+        store.commit([put(key("one"))]),
+        store._writer.submit(breaks),
+        store.commit([put(key("two"))]),
+        return_exceptions=True,
+    )
+    assert [type(result).__name__ for result in results] == ["list", "ZeroDivisionError", "list"]
+    assert [store.get(key(name)) is not None for name in ("one", "half", "two")] == [True, False, True]
+
+
+async def test_a_transaction_that_cannot_begin_fails_all_that_waits(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: SqliteStore) -> Batch:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(SqliteStore, "begin", refuse)
+    results = await asyncio.gather(*(store.commit([put(key(f"n{n}"))]) for n in range(5)), return_exceptions=True)
+    assert [type(result) for result in results] == [StorageUnavailable] * 5
+    monkeypatch.undo()
+    await store.commit([put(key("after"))])
+    assert store.get(key("after")) is not None

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
-from kplane_server.http.call import Answer, Call
+from kplane_server.http.call import Answer, Call, Waits
 from kplane_server.http.discovery import AGGREGATED_TYPE, Discovery, Document
 from kplane_server.http.negotiation import DiscoveryForm, accept_discovery, require_json
 from kplane_server.http.response import JSON, Response
@@ -39,21 +37,21 @@ class Documents:
         plane.caches[_CACHE] = (generation, made)
         return made
 
-    def api(self, call: Call) -> Answer | Awaitable[Answer]:
+    def api(self, call: Call) -> Answer | Waits:
         """``/api``."""
         discovery = self.discovery(call.plane)
         if accept_discovery(call.incoming.header("accept")) is DiscoveryForm.AGGREGATED:
             return conditional(call, discovery.aggregated(core=True), AGGREGATED_TYPE)
         return conditional(call, discovery.api_versions(self._address))
 
-    def apis(self, call: Call) -> Answer | Awaitable[Answer]:
+    def apis(self, call: Call) -> Answer | Waits:
         """``/apis``."""
         discovery = self.discovery(call.plane)
         if accept_discovery(call.incoming.header("accept")) is DiscoveryForm.AGGREGATED:
             return conditional(call, discovery.aggregated(core=False), AGGREGATED_TYPE)
         return conditional(call, discovery.group_list())
 
-    def below(self, call: Call) -> Answer | Awaitable[Answer]:
+    def below(self, call: Call) -> Answer | Waits:
         """``/api/v1``, ``/apis/<group>`` and ``/apis/<group>/<version>``."""
         require_json(call.incoming.header("accept"))
         parts = call.request.path.strip("/").split("/")

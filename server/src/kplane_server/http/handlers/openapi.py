@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Final
 
 import orjson
 
-from kplane_server.http.call import Answer, Call
+from kplane_server.http.call import Answer, Call, Waits
 from kplane_server.http.discovery import Document, make_document
 from kplane_server.http.handlers.documents import conditional
 from kplane_server.http.negotiation import JSON, accepts_type, require_json
@@ -37,7 +36,7 @@ class OpenApi:
         self._building = asyncio.Lock()  # one at a time: a document costs tens of milliseconds and megabytes
         self._builtin_index: Document | None = None
 
-    def handle(self, call: Call) -> Answer | Awaitable[Answer]:
+    def handle(self, call: Call) -> Answer | Waits:
         """``/openapi/v3``, ``/openapi/v3/<group version>`` and ``/openapi/v2``."""
         parts = call.request.path.strip("/").split("/")
         if parts[1:] == ["v2"]:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from kplane_server import __version__
-from kplane_server.http.call import Answer, Call
+from kplane_server.http.call import Answer, Call, Waits
 from kplane_server.http.metrics import Metrics
 from kplane_server.http.negotiation import require_json
 from kplane_server.http.response import TEXT, Response, json_response
@@ -57,11 +57,11 @@ class ServerPaths:
         self._checks = {"livez": dict(liveness), "readyz": dict(readiness), "healthz": dict(readiness)}
         self._version = version_document()
 
-    def version(self, call: Call) -> Answer | Awaitable[Answer]:
+    def version(self, call: Call) -> Answer | Waits:
         require_json(call.incoming.header("accept"))
         return json_response(self._version)
 
-    def health(self, call: Call) -> Answer | Awaitable[Answer]:
+    def health(self, call: Call) -> Answer | Waits:
         """``/readyz``, ``/readyz?verbose``, ``/readyz?exclude=x``, ``/readyz/<check>`` and the same for the others."""
         endpoint, _, single = call.request.path.strip("/").partition("/")
         checks = self._checks[endpoint]
@@ -78,7 +78,7 @@ class ServerPaths:
         lines.append(f"{endpoint} check {'failed' if failed else 'passed'}")
         return Response(500 if failed else 200, "\n".join([*lines, ""]).encode(), TEXT)
 
-    def metrics(self, call: Call) -> Answer | Awaitable[Answer]:
+    def metrics(self, call: Call) -> Answer | Waits:
         """Of the whole server, so only where the whole server is administered: in root."""
         if not call.plane.is_root:
             raise path_not_found()

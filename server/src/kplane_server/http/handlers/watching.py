@@ -8,10 +8,9 @@ What is too old to begin at is told in the stream, as upstream does, for clients
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from dataclasses import replace
 
-from kplane_server.http.call import Answer, ResourceCall
+from kplane_server.http.call import Answer, ResourceCall, Waits
 from kplane_server.http.inflight import InFlight
 from kplane_server.http.negotiation import WATCH_VIEWS, Encoding, View
 from kplane_server.http.response import Outlet, StreamResponse
@@ -31,7 +30,7 @@ class Watching:
         self._open = open_watches
         self._activity = activity
 
-    def watch(self, call: ResourceCall) -> Answer | Awaitable[Answer]:
+    def watch(self, call: ResourceCall) -> Answer | Waits:
         """A stream of changes of a collection, or of one object by the selector on its name."""
         options = parse_watch_options(call.query)
         if call.request.name and not options.field_selector:  # only the deprecated /watch/… path can have a name here

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Group commit: requests queue on the event loop, and everything that waits goes into one transaction.
 
-The queue is fair: each VCP has its own, and they take turns, so that one that floods cannot fill every transaction.
+The queue is fair: each VCP has its own, and they take turns, one request each. What comes while a transaction is built is still taken
+into it; while several VCPs write it is soon closed, so that one that floods neither fills it nor makes others wait for a long one.
 
 The statements run on the loop: they touch memory only (the page cache does not spill), and each would otherwise have to win the
 interpreter back from the loop. What waits for the disk (COMMIT, checkpoints) runs in the one writer thread, and while it does the next
@@ -18,7 +19,7 @@ import os
 import sqlite3
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +37,13 @@ _T = TypeVar("_T")
 BATCH_REQUESTS: Final = 512
 BATCH_BYTES: Final = 4 << 20
 
-#: While several VCPs write, how many requests one of them may have in a transaction: the others wait for it to be written. And for how
-#: long (seconds) after one of another VCP there are several: the next one may come while a transaction is on its way.
-SHARE_REQUESTS: Final = 16
-COMPANY_SECONDS: Final = 0.25
+#: While several VCPs write, after how long (seconds) a transaction is closed, if every VCP that waits has had a turn in it. And for how
+#: long after a request of another VCP there are several: the next one may come while a transaction is on its way.
+SHARED_SECONDS: Final = 0.00025
+COMPANY_SECONDS: Final = 1.0
 
 #: How long (seconds) the statements of a transaction may hold the loop before others have their turn.
-SLICE_SECONDS: Final = 0.002
+SLICE_SECONDS: Final = 0.0005
 
 #: How much may wait (bytes of documents) before callers have to wait to queue.
 QUEUE_BYTES: Final = 64 << 20
@@ -158,7 +159,8 @@ class Writer:
                 self._signal.clear()
                 if self._waiting:
                     await self._write(self._take())
-                    await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
+                    if self._alone():
+                        await asyncio.sleep(0)  # those who were answered may queue their next request for the same transaction
                 await self._upkeep()
                 if not self._waiting and not self._closing:
                     await self._signal.wait()
@@ -191,52 +193,60 @@ class Writer:
         for request in (request for queue in self._queues.values() for request in queue):
             _fail(request, StorageUnavailable(why))
 
-    def _take(self) -> list[_Request]:
-        requests: list[_Request] = []
-        size = 0
-        alone = len(self._queues) == 1 and time.monotonic() > self._company_until
-        share = BATCH_REQUESTS if alone else SHARE_REQUESTS
-        for vcp in list(self._queues):
-            queue = self._queues[vcp]
-            taken = 0
-            while queue and taken < share and len(requests) < BATCH_REQUESTS and size <= BATCH_BYTES:
-                request = queue.popleft()
-                size += request.weight
-                taken += 1
-                requests.append(request)
-            if not queue:
+    def _take(self) -> Iterator[_Request]:
+        """What goes into a transaction, as long as it is asked for: one request of each VCP in turn."""
+        taken = size = 0
+        served: set[VcpId] = set()
+        began = time.monotonic()
+        while self._waiting and taken < BATCH_REQUESTS and size <= BATCH_BYTES:
+            vcp, queue = next(iter(self._queues.items()))
+            if vcp in served and not self._alone() and time.monotonic() - began > SHARED_SECONDS:
+                if served.issuperset(self._queues):
+                    return
+                self._queues.move_to_end(vcp)
+                continue
+            request = queue.popleft()
+            if queue:
+                self._queues.move_to_end(vcp)
+            else:
                 del self._queues[vcp]
-            elif taken:
-                self._queues.move_to_end(vcp)  # what could not be taken of it has its turn after the others'
-        self._waiting -= len(requests)
-        self._queued_bytes -= size
-        if self._queued_bytes <= QUEUE_BYTES:
-            self._room.set()
-        return requests
+            self._waiting -= 1
+            self._queued_bytes -= request.weight
+            if self._queued_bytes <= QUEUE_BYTES:
+                self._room.set()
+            taken += 1
+            size += request.weight
+            served.add(vcp)
+            yield request
 
-    async def _write(self, requests: list[_Request]) -> None:
+    def _alone(self) -> bool:
+        """Whether one VCP writes, and no other has for a while."""
+        return len(self._queues) < 2 and time.monotonic() > self._company_until
+
+    async def _write(self, source: Iterator[_Request]) -> None:
         """Commit requests together and answer them."""
+        taken: list[_Request] = []
         try:
-            built = await self._build(requests)
+            built = await self._build(source, taken)
             if built is None:  # one of them broke in the middle: find out which, by committing them one by one
-                for request in requests:
-                    await self._write([request])
+                for request in taken:
+                    await self._write(iter((request,)))
                 return
             batch, outcomes = built
             if batch is not None:
                 await self._commit(batch)
         except sqlite3.Error as error:
-            self._failed(requests, error)
+            self._failed([*taken, *source], error)
             return
         except StorageUnavailable as error:
             self._roll_back()
             self.failed = error
-            for request in requests:
+            for request in (*taken, *source):
                 _fail(request, error)
             return
         except BaseException:
             self._roll_back()
-            for request in requests:
+            for request in (*taken, *source):
                 _fail(request, StorageUnavailable("the storage writer ended"))
             raise
         self.requests += len(outcomes)
@@ -248,14 +258,18 @@ class Writer:
             else:
                 request.future.set_result(result)
 
-    async def _build(self, requests: list[_Request]) -> tuple[Batch | None, list[_Outcome]] | None:
-        """Run the operations in a new transaction. No batch: there is nothing to commit. ``None``: all was rolled back."""
+    async def _build(self, source: Iterator[_Request], taken: list[_Request]) -> tuple[Batch | None, list[_Outcome]] | None:
+        """Run the operations of a source in a new transaction. No batch: there is nothing to commit. ``None``: all was rolled back.
+
+        taken: is given what was drawn from the source, whatever becomes of it.
+        """
         self._connection.execute("BEGIN IMMEDIATE")
         first = self._connection.total_changes
         batch = self._host.begin()
         outcomes: list[_Outcome] = []
         turn_ends = time.monotonic() + SLICE_SECONDS
-        for request in requests:
+        for request in source:
+            taken.append(request)
             if request.future.done():
                 continue
             before = self._connection.total_changes, batch.revision
@@ -267,7 +281,7 @@ class Writer:
                 outcomes.append((request, None, refusal))
                 if (self._connection.total_changes, batch.revision) != before:  # it has written something: only a bug gets here
                     self._roll_back()
-                    return None if len(requests) > 1 else (None, outcomes)
+                    return None if len(taken) > 1 else (None, outcomes)
             if time.monotonic() > turn_ends:
                 await asyncio.sleep(0)  # nobody else touches this connection, and readers do not see what it has not committed
                 turn_ends = time.monotonic() + SLICE_SECONDS
@@ -289,7 +303,7 @@ class Writer:
         self.failed = None
 
     def _commit_now(self) -> None:
-        self._connection.execute("COMMIT")
+        self._connection.commit()  # unlike execute("COMMIT") it wants the interpreter back once only
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
