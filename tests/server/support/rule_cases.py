@@ -143,10 +143,36 @@ def _edges() -> Iterator[tuple[str, Schema]]:
     )
 
 
+def _defaults() -> Iterator[tuple[str, Schema]]:
+    """Defaults of parts that have rules."""
+    positive = ruled(INTEGER, "self > 0")
+    span = struct(low=INTEGER, high=INTEGER)
+    cases: dict[str, Schema] = {
+        "good": {**positive, "default": 1},
+        "bad": {**positive, "default": 0},
+        "of-object": {**ruled(span, "self.low <= self.high", message="upside down"), "default": {"low": 3, "high": 1}},
+        "below": {**struct(a=positive, b=array(positive)), "default": {"a": -1, "b": [1, 0]}},
+        "of-another-type": {**positive, "default": "x"},
+        "transition": {**ruled(INTEGER, "self > oldSelf"), "default": 1},
+        "kept": {**ruled(INTEGER, "self >= oldSelf"), "default": 1},
+        "first": {**ruled(INTEGER, "oldSelf.hasValue()", optionalOldSelf=True), "default": 1},
+        "fails": {**ruled(INTEGER, "10 / self > 1"), "default": 0},
+        "placed": {**ruled(span, "self.low > 3", fieldPath=".low", reason="FieldValueForbidden"), "default": {"low": 1}},
+        "pruned": {**ruled(span, "self.low > 3"), "default": {"low": 1, "odd": 5}},
+        "in-items": array(struct(n={**positive, "default": -5})),
+        "of-list": {**ruled(array(INTEGER), "self.size() > 2"), "default": [1, 2]},
+        "dear": {**ruled(array(INTEGER), "self.all(x, self.all(y, self.all(z, x + y > z)))"), "default": list(range(120))},
+    }
+    for name, schema in cases.items():
+        yield f"default-{name}", root(struct(part=schema))
+    yield "default-above", root({**struct(part=positive), "default": {"part": 0}})
+
+
 def cases() -> Iterator[tuple[str, Schema]]:
     """Names and schemas."""
     yield "expressions", root({**struct(**PROPERTIES), "x-kubernetes-validations": list(_expressions())})
     yield from _edges()
+    yield from _defaults()
 
 
 if __name__ == "__main__":

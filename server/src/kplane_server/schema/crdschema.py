@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from kplane_server.model.errors import Cause, Json
-from kplane_server.schema.cel.rulechecks import check_rules
+from kplane_server.schema.cel.rulechecks import check_count, check_rules
+from kplane_server.schema.cel.rules import Budget, validate_rules
 from kplane_server.schema.crdrules import document_rules
 from kplane_server.schema.defaulting import copy_json
 from kplane_server.schema.limits import compile_pattern
@@ -54,10 +55,8 @@ def check_structural(schema: Json, *, at: str = "", unchanged: bool = False) -> 
     causes.extend(document_rules(schema))
     if schema.get("nullable"):
         causes.append(_forbidden("nullable", "nullable cannot be true at the root"))
-    if not causes:
-        causes.extend(_defaults(schema))
-        causes.extend(check_rules(schema, at=at, unchanged=unchanged))
-    return causes
+    causes = causes or check_count(schema) or list(_defaults(schema))
+    return causes or check_rules(schema, at=at, unchanged=unchanged)
 
 
 def status_root_causes(schema: Mapping[str, Json]) -> list[Cause]:
@@ -319,24 +318,29 @@ def _complete_nested(values: Mapping[str, Json], schema: Mapping[str, Json] | No
 
 
 def _defaults(schema: Mapping[str, Json]) -> Iterator[Cause]:
-    """Every default must be valid by its own schema, and must not have fields that would be pruned."""
-    root = compile_resource_schema(schema)
+    """Every default must be valid by its own schema and its rules, and must not have fields that would be pruned."""
+    root, budget = compile_resource_schema(schema), Budget()
     for name, document in (schema.get("properties") or {}).items():
         if name not in ("apiVersion", "kind", "metadata"):
-            yield from _node_defaults(root.properties[name], document, f"properties[{name}]")
+            yield from _node_defaults(root.properties[name], document, f"properties[{name}]", budget)
 
 
-def _node_defaults(node: Schema, document: Mapping[str, Any], path: str) -> Iterator[Cause]:
+def _node_defaults(node: Schema, document: Mapping[str, Any], path: str, budget: Budget) -> Iterator[Cause]:
     if node.default is not MISSING and node.default is not None:
-        at = _join(path, "default")
-        pruned, unknown = prune(copy_json(node.default), compile_schema(document))
-        del pruned
-        if unknown:
-            yield _invalid(at, node.default, "must not have unknown fields")
-        else:
-            yield from validate(node.default, node, path=at)
+        yield from _default_causes(node, document, _join(path, "default"), budget)
     if document.get("items") is not None and node.items is not None:
-        yield from _node_defaults(node.items, document["items"], _join(path, "items"))
+        yield from _node_defaults(node.items, document["items"], _join(path, "items"), budget)
     for name, child in (document.get("properties") or {}).items():
         if name not in ("apiVersion", "kind", "metadata") or not document.get("x-kubernetes-embedded-resource"):
-            yield from _node_defaults(node.properties[name], child, _join(path, f"properties[{name}]"))
+            yield from _node_defaults(node.properties[name], child, _join(path, f"properties[{name}]"), budget)
+
+
+def _default_causes(node: Schema, document: Mapping[str, Any], at: str, budget: Budget) -> Iterator[Cause]:
+    _, unknown = prune(copy_json(node.default), compile_schema(document))
+    if unknown:
+        yield _invalid(at, node.default, "must not have unknown fields")
+    causes = validate(node.default, node, path=at)
+    if not causes:  # rules count on the types of the schema; a default may come as the first value, and take the place of itself
+        causes = validate_rules(node.default, node, path=at, budget=budget)
+        causes += validate_rules(node.default, node, old=node.default, path=at, budget=budget)
+    yield from causes

@@ -120,12 +120,21 @@ def _normal_path(text: str) -> str:
     return "".join(f".{name}" if name else f"[{key}]" for name, key in PATH_STEP.findall(text)).removeprefix(".")
 
 
+class Budget:
+    """What rules may still cost together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = TOTAL_LIMIT) -> None:
+        self.left = left
+
+
 class _Run:
     """One validation: what it found, and what it may still cost."""
 
-    def __init__(self, warn: Callable[[str], None] | None) -> None:
+    def __init__(self, warn: Callable[[str], None] | None, budget: Budget) -> None:
         self.causes: list[Cause] = []
-        self.left = TOTAL_LIMIT
+        self.budget = budget
         self.warn = warn
 
 
@@ -134,16 +143,22 @@ class _Stop(Exception):
 
 
 def validate_rules(
-    document: Json, schema: Schema, *, old: Json = _ABSENT, path: str = "", warn: Callable[[str], None] | None = None
+    document: Json,
+    schema: Schema,
+    *,
+    old: Json = _ABSENT,
+    path: str = "",
+    warn: Callable[[str], None] | None = None,
+    budget: Budget | None = None,
 ) -> list[Cause]:
     """What the rules of a schema have against a document that is valid otherwise.
 
-    ``old``: the document before an update. ``warn`` takes failures of rules over parts that did not change.
+    old: the document before an update. warn: takes failures of rules over parts that did not change. budget: shared with others.
     """
     node = rules_of(schema)
     if node is None:
         return []
-    run = _Run(warn)
+    run = _Run(warn, budget or Budget())
     with contextlib.suppress(_Stop):
         _check(node, document, old, path, run, parent_same=False)
     return run.causes
@@ -211,11 +226,11 @@ def _bindings(value: Value, before: Value, optional: bool) -> dict[str, Value]:
 def _evaluate(rule: Rule, bindings: dict[str, Value], path: str, shown: str, run: _Run) -> Cause | None:
     """The failure of a rule, or ``None``. Raises :class:`_Stop` when nothing more may be run."""
     named = rule.message or rule.text
-    if run.left <= 0:
+    if run.budget.left <= 0:
         text = "validation failed due to running out of cost budget, no further validation rules will be run"
         run.causes.append(_invalid(path, shown, text))
         raise _Stop
-    meter = Meter(min(CALL_LIMIT, run.left))
+    meter = Meter(min(CALL_LIMIT, run.budget.left))
     limit = meter.left
     try:
         result = rule.program.evaluate(bindings, meter)
@@ -230,7 +245,7 @@ def _evaluate(rule: Rule, bindings: dict[str, Value], path: str, shown: str, run
             text = f"{error} evaluating rule: {named}"
         return _invalid(path, shown, text)
     finally:
-        run.left -= limit - max(meter.left, 0)
+        run.budget.left -= limit - max(meter.left, 0)
     if result is True:
         return None
     detail = _message(rule, bindings, run) or rule.message or f"failed rule: {rule.text}"
@@ -244,14 +259,14 @@ def _message(rule: Rule, bindings: dict[str, Value], run: _Run) -> str | None:
     """The text that the rule's own expression makes; ``None`` if it fails to."""
     if rule.message_program is None:
         return None
-    meter = Meter(max(0, min(CALL_LIMIT, run.left)))
+    meter = Meter(max(0, min(CALL_LIMIT, run.budget.left)))
     limit = meter.left
     try:
         text = rule.message_program.evaluate(bindings, meter)
     except (EvaluationError, CostExceeded):
         return None
     finally:
-        run.left -= limit - max(meter.left, 0)
+        run.budget.left -= limit - max(meter.left, 0)
     if not isinstance(text, str):
         return None
     text = text.strip()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kplane_server.model.errors import Cause
-from kplane_server.schema.cel.rulechecks import check_rules
+from kplane_server.schema.cel.rulechecks import check_count, check_rules
 from kplane_server.schema.cel.rules import MAX_MESSAGE, validate_rules
 from kplane_server.schema.crdschema import check_structural
 from kplane_server.schema.customresource import resource_causes
@@ -237,5 +237,5 @@ def test_rules_are_not_run_over_documents_of_another_shape() -> None:
 
 
 def test_the_number_of_rules_is_bounded() -> None:
-    causes = check_rules(definition(*[{"rule": "true"}] * 1001))
+    causes = check_count(definition(*[{"rule": "true"}] * 1001))
     assert [cause.reason for cause in causes] == ["FieldValueTooMany"]
