@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Final, NoReturn
 
 from kplane_server.model.errors import Json
@@ -90,6 +90,12 @@ class ControlPlaneApi:
     def list(self, info: ResourceInfo, namespace: str | None = None, options: ListOptions = _LIST) -> listing.ListResult:
         """One page of a collection."""
         return listing.list_objects(self.registry, info, namespace, options)
+
+    def list_steps(
+        self, info: ResourceInfo, namespace: str | None = None, options: ListOptions = _LIST
+    ) -> Generator[None, None, listing.ListResult]:
+        """The same in steps: it yields between them, and returns the page."""
+        return listing.list_steps(self.registry, info, namespace, options)
 
     async def list_converted(
         self, info: CustomResourceInfo, namespace: str | None = None, options: ListOptions = _LIST

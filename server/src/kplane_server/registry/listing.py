@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -27,7 +27,7 @@ from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.selection import Selection
 from kplane_server.storage.api import Compacted, FutureRevision, Page, Stored, VcpRecord
 
-#: How many objects are read at once while a selector looks for enough.
+#: How many objects are read in one step.
 _SCAN: Final = 500
 #: How long a read waits for a revision that this process has not seen yet, in seconds (upstream: 3 s).
 FRESHNESS_TIMEOUT: Final = 3.0
@@ -142,13 +142,24 @@ def too_large(revision: int, current: int) -> ApiError:
 
 def list_objects(registry: Registry, info: ResourceInfo, namespace: str | None, options: ListOptions) -> ListResult:
     """One page of a collection; ``namespace`` None or empty: all namespaces."""
+    steps = list_steps(registry, info, namespace, options)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: ListResult = end.value
+            return result
+
+
+def list_steps(registry: Registry, info: ResourceInfo, namespace: str | None, options: ListOptions) -> Generator[None, None, ListResult]:
+    """The same: yields within a long page, so that others may have a turn. All of it is of the moment of the first step."""
     if not info.stored:
         raise MethodNotAllowed(f'list is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
     scope = Scope(registry.vcp.id, info.storage_id, namespace or None if info.namespaced else None)
     selection = Selection(info, options.label_selector, options.field_selector)
     after, revision, left = _start(registry, info, options)
     with _explained(registry, after):
-        return _collect(registry, info, scope, selection, options.limit, after, revision, left)
+        return (yield from _collect(registry, info, scope, selection, options.limit, after, revision, left))
 
 
 async def list_converted(registry: Registry, info: CustomResourceInfo, namespace: str | None, options: ListOptions) -> ListResult:
@@ -174,7 +185,7 @@ async def list_converted(registry: Registry, info: CustomResourceInfo, namespace
             return _page_of_all(registry, info, scope, page, found, left)
         if not page.more:
             return ListResult(_present(found, info), page.revision)
-        after = (page.items[-1].key.namespace, page.items[-1].key.name)
+        after = _position(page)
 
 
 @contextmanager
@@ -217,17 +228,21 @@ def _collect(
     after: tuple[str, str] | None,
     revision: int | None,
     left: int | None,
-) -> ListResult:
+) -> Generator[None, None, ListResult]:
+    found: list[Stored] = []
     if selection.everything:
-        page = registry.store.page(scope, after=after, limit=limit or None, revision=revision)
-        return _page_of_all(registry, info, scope, page, page.items, left)
+        while True:
+            page = registry.store.page(scope, after=after, limit=min(limit - len(found), _SCAN) if limit else _SCAN, revision=revision)
+            found += page.items
+            if not page.more or len(found) == limit:
+                return _page_of_all(registry, info, scope, page, found, left)
+            left = page.remaining if page.remaining is not None else None if left is None else left - len(page.items)
+            after, revision = _position(page), page.revision
+            yield
     if selection.name is not None and revision is None and (scope.namespace or not info.namespaced):
         return _one(registry, info, scope, selection, after)
-    found: list[Stored] = []
-    chunk = max(limit, _SCAN) if limit else None
     while True:
-        page = registry.store.page(scope, after=after, limit=chunk, revision=revision)
-        revision = page.revision if chunk else revision  # later chunks show the same moment
+        page = registry.store.page(scope, after=after, limit=_SCAN, revision=revision)
         for item in page.items:
             if selection.matches(item):
                 if limit and len(found) == limit:
@@ -237,7 +252,14 @@ def _collect(
                 found.append(item)
         if not page.more:
             return ListResult(_present(found, info), page.revision)
-        after = (page.items[-1].key.namespace, page.items[-1].key.name)
+        after, revision = _position(page), page.revision
+        yield
+
+
+def _position(page: Page) -> tuple[str, str]:
+    """Where the next page goes on; it shows the same moment."""
+    last = page.items[-1].key
+    return last.namespace, last.name
 
 
 def _one(registry: Registry, info: ResourceInfo, scope: Scope, selection: Selection, after: tuple[str, str] | None) -> ListResult:
@@ -272,5 +294,4 @@ def _count_after(registry: Registry, scope: Scope, page: Page) -> int:
 
     It costs what a list of all of them would, once for all the pages that follow.
     """
-    last = page.items[-1].key
-    return len(registry.store.page(scope, after=(last.namespace, last.name), revision=page.revision).items)
+    return len(registry.store.page(scope, after=_position(page), revision=page.revision).items)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kplane_server.model.errors import ApiError, BadRequest, Expired, Timeout
 from kplane_server.model.keys import VcpId
+from kplane_server.registry import listing
 from kplane_server.registry.api import ControlPlaneApi
 from kplane_server.registry.listing import ContinuePosition, decode_continue, encode_continue
 from kplane_server.registry.options import DeleteOptions, ListOptions
@@ -100,6 +101,29 @@ async def test_pages_are_of_one_moment(bench: Bench) -> None:
     assert b"new" not in second.items[3].value
     assert third.continue_token == ""
     assert (second.remaining, third.remaining) == (2, None)
+
+
+@pytest.mark.parametrize("selector", ["", "half in (0, 1)"])
+@pytest.mark.parametrize("limit", [0, 5, 7, 9, 100])
+async def test_a_long_page_is_of_one_moment(bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: int, selector: str) -> None:
+    """It is read in steps, and whatever is written between them, it is what one step would have given."""
+    await fill(bench, 9)
+    info, options = bench.info("configmaps"), ListOptions(limit=limit, label_selector=selector)
+    expected = bench.api.list(info, "default", options)
+    monkeypatch.setattr(listing, "_SCAN", 2)
+    steps, count, result = bench.api.list_steps(info, "default", options), 0, None
+    while result is None:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result = end.value
+        else:
+            count += 1
+            await bench.create("configmaps", {"metadata": {"name": f"c{count}-new", "labels": {"half": "1"}}})
+            await bench.patch("configmaps", f"c0{9 - count}", "merge", {"data": {"new": "x"}})
+    assert result == expected
+    assert count >= (min(limit or 9, 9) - 1) // 2
+    assert bench.api.list(info, "default", ListOptions()).revision > expected.revision
 
 
 async def test_every_page_says_how_many_are_left(bench: Bench) -> None:
