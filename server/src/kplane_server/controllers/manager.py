@@ -39,7 +39,8 @@ class Controllers:
         self._namespaces = NamespaceController(directory, clock)
         self._operator = Operator(directory, self._namespaces, clock)
         usage = UsageReporter(directory, self._operator.look, usage_interval)
-        self.dispatcher = Dispatcher(directory.store, [self._operator, self._namespaces, usage, *_others(directory, clock)])
+        accounts = ServiceAccountController(directory, self._operator.look, clock)
+        self.dispatcher = Dispatcher(directory.store, [self._operator, self._namespaces, usage, accounts, *_others(directory, clock)])
         self._operator.on_revival = self.dispatcher.look_again
 
     async def start(self) -> None:
@@ -76,7 +77,6 @@ def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller
         RegistrationController(directory, clock),
         AddonController(directory, clock),
         CustomResourceCleaner(directory),
-        ServiceAccountController(directory, clock),
         RootCaController(directory, clock),
         ClusterRoleAggregator(directory),
         GarbageCollector(directory, clock),

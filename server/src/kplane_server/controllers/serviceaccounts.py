@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ServiceAccounts: the one called ``default`` is in every namespace, and Secrets that ask for a token of an account hold one.
 
-Mostly a new namespace has its account from the commit that makes it; here it is made again when somebody deleted it.
+Mostly a new namespace has its account from the commit that makes it; here it is made again when somebody deleted it. The owner's own
+account is the operator's to make; here it is told at once when a tenant deleted it, or its role.
 
 Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
 """
@@ -18,19 +19,30 @@ from kplane_server.access import legacy_tokens
 from kplane_server.controllers import documents
 from kplane_server.controllers.runtime import WorkQueue
 from kplane_server.model import timestamps
-from kplane_server.model.keys import ObjectKey, ResourceId, Scope, VcpId
+from kplane_server.model.keys import ROOT_VCP_ID, ObjectKey, ResourceId, Scope, VcpId
 from kplane_server.registry import codec
 from kplane_server.storage.api import Event, EventType, Store
+from kplane_server.vcp import contract
 from kplane_server.vcp.controlplane import ControlPlane
 from kplane_server.vcp.directory import Directory
+from kplane_server.vcp.standing import decode
 
 Document = dict[str, Any]
 
 NAMESPACES: Final = ResourceId("namespaces")
 SECRETS: Final = ResourceId("secrets")
 SERVICE_ACCOUNTS: Final = ResourceId("serviceaccounts")
+CLUSTER_ROLE_BINDINGS: Final = ResourceId("clusterrolebindings.rbac.authorization.k8s.io")
 DEFAULT: Final = "default"
 
+#: What the owner of a control plane gets in by, and the namespace that it is in.
+_OWNERS: Final = frozenset(
+    {
+        (SERVICE_ACCOUNTS, contract.SYSTEM_NAMESPACE, contract.ADMIN_ACCOUNT),
+        (CLUSTER_ROLE_BINDINGS, "", contract.ADMIN_ACCOUNT),
+        (NAMESPACES, "", contract.SYSTEM_NAMESPACE),
+    }
+)
 _TOKEN_TYPE: Final = f'"type":"{legacy_tokens.SECRET_TYPE}"'.encode()
 
 
@@ -50,15 +62,22 @@ class TokenSecret(NamedTuple):
     name: str
 
 
+class Owner(NamedTuple):
+    """A control plane whose owner's account, or its role, is gone."""
+
+    vcp: VcpId
+
+
 class ServiceAccountController:
-    """Keys are accounts and token Secrets, of all control planes."""
+    """Keys are accounts, token Secrets and owners, of all control planes. ``look``: has the operator look at a ControlPlane."""
 
     name = "serviceaccount"
-    resources: frozenset[ResourceId] | None = frozenset({SERVICE_ACCOUNTS, SECRETS, NAMESPACES})
+    resources: frozenset[ResourceId] | None = frozenset({SERVICE_ACCOUNTS, SECRETS, NAMESPACES, CLUSTER_ROLE_BINDINGS})
     concurrency = 8
 
-    def __init__(self, directory: Directory, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Directory, look: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
+        self._look = look
         self._store = directory.store
         self._clock = clock
 
@@ -67,6 +86,8 @@ class ServiceAccountController:
 
     def observe(self, event: Event) -> Iterable[Hashable]:
         vcp, resource, namespace, name = event.key
+        if event.type is EventType.DELETED and (resource, namespace, name) in _OWNERS and vcp != ROOT_VCP_ID:
+            return (Owner(vcp),)
         if resource == SERVICE_ACCOUNTS:
             if event.type is not EventType.DELETED or self._store.get(ObjectKey(vcp, NAMESPACES, "", namespace)) is None:
                 return ()  # in the second case it went with its namespace
@@ -87,7 +108,17 @@ class ServiceAccountController:
             await self._fill(key)
         elif isinstance(key, Account):
             await self._account(key)
+        elif isinstance(key, Owner):
+            self._owner(key.vcp)
         return None
+
+    def _owner(self, vcp: VcpId) -> None:
+        """Tell the operator, unless the namespace of the account is on its way out: its end is told too."""
+        record = self._store.vcp_by_id(vcp)
+        namespace = ObjectKey(vcp, NAMESPACES, "", contract.SYSTEM_NAMESPACE)
+        if record is None or (self._store.get(namespace) is not None and not is_active(self._store, vcp, namespace.name)):
+            return
+        self._look(decode(record.settings).control_plane or record.name)
 
     async def _account(self, key: Account) -> None:
         stored = self._store.get(ObjectKey(key.vcp, SERVICE_ACCOUNTS, key.namespace, key.name))
