@@ -160,4 +160,4 @@ def test_a_strategic_merge_patch_does_not_change_the_type(vcp: Client) -> None:
     assert (scale["apiVersion"], scale["kind"], scale["spec"]) == ("autoscaling/v1", "Scale", {"replicas": 5})
     assert vcp.patch(f"{path}/d", {"kind": "Else", "spec": {"replicas": 6}}, "strategic-merge-patch+json").ok()["kind"] == "Deployment"
     vcp.patch(f"{path}/d/scale", other).fails(400, "BadRequest")
-    vcp.patch(f"{path}/d", {"kind": "Else"}).fails(400, "BadRequest")
+    vcp.patch(f"{path}/d", {"kind": "Else"}).fails(422, "Invalid")

@@ -60,6 +60,7 @@ def error_response(error: ApiError) -> Response:
     headers: Headers = list(error.headers.items())
     if error.retry_after:
         headers.append(("retry-after", str(error.retry_after)))
+    headers += warning_headers(list(error.warnings))
     return Response(error.code, orjson.dumps(error.status()), JSON, headers)
 
 

@@ -53,6 +53,8 @@ class ApiError(Exception):
         self.causes = tuple(causes)
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+        #: What the request is warned of beside its failure.
+        self.warnings: Sequence[str] = ()
 
     def status(self) -> dict[str, Json]:
         """The ``meta/v1 Status`` document of this error."""
@@ -193,9 +195,15 @@ def field_forbidden(field: str, why: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {why}", field)
 
 
+class InOrder(tuple[str, ...]):
+    """Supported values that upstream lists in an order of their own."""
+
+    __slots__ = ()
+
+
 def field_not_supported(field: str, value: Json, supported: Sequence[str]) -> Cause:
     """A value outside an enumeration."""
-    choices = ", ".join(f'"{s}"' for s in sorted(supported))
+    choices = ", ".join(f'"{s}"' for s in (supported if isinstance(supported, InOrder) else sorted(supported)))
     return Cause("FieldValueNotSupported", f"Unsupported value: {_show(value)}: supported values: {choices}", field)
 
 
@@ -207,7 +215,7 @@ def field_duplicate(field: str, value: Json) -> Cause:
 def _show(value: Json) -> str:
     """A value as Go's field errors quote it, cut so that an error never repeats a large body."""
     if isinstance(value, str):
-        text = f'"{value}"'
+        text = json.dumps(value, ensure_ascii=False)
     elif isinstance(value, bool):
         text = "true" if value else "false"
     elif value is None:

@@ -22,6 +22,7 @@ QUALIFIED_NAME_MAX_LENGTH: Final = 63
 LABEL_VALUE_MAX_LENGTH: Final = 63
 FINALIZER_ORPHAN: Final = "orphan"
 FINALIZER_FOREGROUND: Final = "foregroundDeletion"
+_STANDARD_FINALIZERS: Final = frozenset({"kubernetes", FINALIZER_ORPHAN, FINALIZER_FOREGROUND})
 FIELD_MANAGER_MAX_LENGTH: Final = 128
 
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
@@ -187,16 +188,15 @@ def owner_reference_causes(references: Json, field: str) -> list[Cause]:
     """What is wrong with a list of owner references."""
     causes: list[Cause] = []
     controller = ""
-    for index, reference in enumerate(references or ()):
-        at = f"{field}[{index}]"
+    for reference in references or ():
         api_version, kind = reference.get("apiVersion") or "", reference.get("kind") or ""
         if not api_version.rpartition("/")[2]:
-            causes.append(field_invalid(f"{at}.apiVersion", api_version, "version must not be empty"))
+            causes.append(field_invalid(f"{field}.apiVersion", api_version, "version must not be empty"))
         for key in ("kind", "name", "uid"):
             if not reference.get(key):
-                causes.append(field_invalid(f"{at}.{key}", reference.get(key) or "", "must not be empty"))
+                causes.append(field_invalid(f"{field}.{key}", reference.get(key) or "", "must not be empty"))
         if (api_version, kind) == ("v1", "Event"):
-            causes.append(field_invalid(at, reference, "/v1, Kind=Event is disallowed from being an owner"))
+            causes.append(field_invalid(field, reference, "/v1, Kind=Event is disallowed from being an owner"))
         if reference.get("controller") is True:
             current = f"{kind}/{reference.get('name')}"
             if controller:
@@ -212,6 +212,16 @@ def finalizer_causes(finalizers: Sequence[str], field: str) -> list[Cause]:
     if FINALIZER_ORPHAN in finalizers and FINALIZER_FOREGROUND in finalizers:
         causes.append(field_invalid(field, list(finalizers), f"finalizer {FINALIZER_FOREGROUND} and {FINALIZER_ORPHAN} cannot be both set"))
     return causes
+
+
+def bare_finalizer_causes(metadata: Mapping[str, Json], field: str = "metadata") -> list[Cause]:
+    """The further rule of built-in kinds: a finalizer of somebody's own names its domain."""
+    why = "name is neither a standard finalizer name nor is it fully qualified"
+    return [
+        field_invalid(f"{field}.finalizers[{index}]", name, why)
+        for index, name in enumerate(metadata.get("finalizers") or ())
+        if "/" not in name and name not in _STANDARD_FINALIZERS
+    ]
 
 
 def metadata_causes(metadata: Mapping[str, Json], *, namespaced: bool, rule: NameRule, field: str = "metadata") -> list[Cause]:

@@ -26,7 +26,7 @@ from kplane_server.model.uids import random_uid
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_rows import CustomResourceInfo
-from kplane_server.registry.documents import accept, check_types, complete, own_created, shape_causes
+from kplane_server.registry.documents import accept, check_types, complete, finalizer_causes, own_created, shape_causes
 from kplane_server.registry.generic import Registry, check_namespace, check_type, dedup_owner_references, generate_name, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
@@ -107,7 +107,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
             check_namespace(info, obj, namespace)
             name = attributes.name = metadata.get("name") or ""  # a webhook may name what is made
             key = registry.key(info, namespace, name)
-    causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation)
+    causes = metadata_causes(metadata, namespaced=info.namespaced, rule=strategy.name_validation) + finalizer_causes(info, metadata)
     for field in _SERVER_FIELDS:
         metadata.pop(field, None)
     metadata["uid"] = random_uid()

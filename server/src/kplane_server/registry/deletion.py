@@ -30,11 +30,40 @@ from kplane_server.storage.api import RevisionMismatch, Stored
 _BATCH: Final = 100
 
 
+#: Resources that answer with the object also when it is gone, as upstream's do.
+_SHOWN_GONE: Final = frozenset(
+    [
+        "namespaces",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+        "deviceclasses.resource.k8s.io",
+        "resourceclaims.resource.k8s.io",
+        "resourceclaimtemplates.resource.k8s.io",
+        "resourceslices.resource.k8s.io",
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "storageclasses.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+        "volumeattributesclasses.storage.k8s.io",
+    ]
+)
+
+
 class Deletion(NamedTuple):
     """The outcome. ``finished``: the object is gone; else it waits, and ``stored`` shows it with its deletionTimestamp."""
 
     stored: Stored
     finished: bool
+
+    @property
+    def shown(self) -> bool:
+        """Whether the answer is the object, and not a Status that says it is gone."""
+        return not self.finished or self.stored.key.resource in _SHOWN_GONE
 
 
 async def delete(
@@ -119,11 +148,14 @@ def _mark(registry: Registry, info: ResourceInfo, obj: Json, options: DeleteOpti
         return holds(info, obj)
     metadata["deletionTimestamp"] = registry.now() if not grace else timestamps.from_epoch(registry.clock() + grace)
     metadata["deletionGracePeriodSeconds"] = grace
-    if not holds(info, obj):
+    held = holds(info, obj)
+    if not held and not strategy.graceful:
         del metadata["deletionTimestamp"], metadata["deletionGracePeriodSeconds"]
         return False
     if strategy.has_generation:
         metadata["generation"] = metadata.get("generation", 0) + 1
+    if not held:
+        return False
     if (mark := _MARKS.get(info.storage_id)) is not None:
         mark(obj, registry.now())
     return True
@@ -156,14 +188,15 @@ def _check_preconditions(info: ResourceInfo, key: ObjectKey, old: Json, stored: 
     wanted = options.preconditions
     uid = old["metadata"].get("uid", "")
     if wanted.uid and wanted.uid != uid:
-        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {uid}"
-        raise conflict(info.resource, info.group, key.name, why)
+        why = f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({uid})."
+        why += " The object might have been deleted and then recreated"
+        raise conflict(info.kind, info.group, key.name, why)
     if wanted.resource_version and wanted.resource_version != str(stored.revision):
         why = (
-            f"Precondition failed: ResourceVersion in precondition: {wanted.resource_version[:32]}, "
-            f"ResourceVersion in object meta: {stored.revision}"
+            f"the ResourceVersion in the precondition ({wanted.resource_version[:32]}) does not match the ResourceVersion in record "
+            f"({stored.revision}). The object might have been modified"
         )
-        raise conflict(info.resource, info.group, key.name, why)
+        raise conflict(info.kind, info.group, key.name, why)
 
 
 def options_document(options: DeleteOptions, ctx: RequestContext) -> Json:

@@ -15,7 +15,9 @@ from typing import Final
 import orjson
 
 from kplane_server.model.errors import BadRequest, Cause, Json, field_invalid, invalid
+from kplane_server.model.metadata import bare_finalizer_causes
 from kplane_server.registry.custom_rows import CustomResourceInfo
+from kplane_server.registry.generic import check_type
 from kplane_server.registry.kinds import schema_of, strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
@@ -26,16 +28,17 @@ from kplane_server.schema.defaulting import apply_defaults
 from kplane_server.schema.pruning import prune, unknown_field_messages
 from kplane_server.schema.typecheck import type_mismatch
 
+_LENIENT_GROUPS: Final = frozenset({"apiextensions.k8s.io", "apiregistration.k8s.io"})
 #: The longest patch that an error repeats (characters).
 _SHOWN_PATCH: Final = 512
 
 
-def accept(info: ResourceInfo, obj: Json, ctx: RequestContext, *, patch: Json | None = None) -> None:
-    """Prune and default ``obj`` in place. Raises BadRequest (or, for a patch, Invalid) for unknown fields if the client is strict."""
+def accept(info: ResourceInfo, obj: Json, ctx: RequestContext) -> None:
+    """Prune and default ``obj`` in place. Raises BadRequest for unknown fields if the client is strict, and for wrong types."""
     schema = schema_of(info)
     _, paths = prune(obj, schema)
     if (paths or ctx.duplicates) and ctx.field_validation != "Ignore":
-        _report(info, [*ctx.duplicates, *unknown_field_messages(paths)], ctx, patch)
+        _report(info, [*ctx.duplicates, *unknown_field_messages(paths)], ctx)
     complete(info, obj)
     check_types(info, obj)
 
@@ -47,22 +50,33 @@ def complete(info: ResourceInfo, obj: Json) -> None:
     strategy_of(info).default(obj)
 
 
-def _report(info: ResourceInfo, messages: list[str], ctx: RequestContext, patch: Json | None) -> None:
+def _report(info: ResourceInfo, messages: list[str], ctx: RequestContext) -> None:
     if ctx.field_validation == "Warn":
         for message in messages:
             ctx.warn(message)
         return
-    text = "strict decoding error: " + ", ".join(messages)
-    if patch is None:
-        raise BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {text}')
-    shown = orjson.dumps(patch).decode()[:_SHOWN_PATCH]
-    raise invalid("", "", "", [field_invalid("patch", shown, text)])
+    raise BadRequest(_cannot_handle(info, "strict decoding error: " + ", ".join(messages)))
+
+
+def _cannot_handle(info: ResourceInfo, why: str) -> str:
+    return f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {why}'
+
+
+def accept_patched(info: ResourceInfo, obj: Json, ctx: RequestContext, patch: Json) -> None:
+    """``check_type`` and ``accept`` for what a patch made: what cannot be decoded is the patch's fault, a 422."""
+    try:
+        check_type(info, obj)
+        accept(info, obj, ctx)
+    except BadRequest as error:
+        shown = orjson.dumps(patch).decode()[:_SHOWN_PATCH]
+        why = error.message.removeprefix(_cannot_handle(info, ""))
+        raise invalid("", "", "", [field_invalid("patch", shown, why)]) from error
 
 
 def check_types(info: ResourceInfo, obj: Json) -> None:
     """A built-in document with a wrong type is a 400, as decoding into its Go type makes it."""
     if info.builtin and (why := type_mismatch(obj, schema_of(info))) is not None:
-        raise BadRequest(f'{info.kind} in version "{info.version}" cannot be handled as a {info.kind}: {why}')
+        raise BadRequest(_cannot_handle(info, why))
 
 
 def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None, warn: Callable[[str], None] | None = None) -> list[Cause]:
@@ -70,6 +84,11 @@ def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None, warn: C
     if not isinstance(info, CustomResourceInfo):
         return []
     return resource_causes(obj, info.schema, old=old, warn=warn)
+
+
+def finalizer_causes(info: ResourceInfo, metadata: Json) -> list[Cause]:
+    """Custom resources may have finalizers without a domain; the definitions of kinds, and of API servers, are no core kinds either."""
+    return bare_finalizer_causes(metadata) if info.builtin and info.group not in _LENIENT_GROUPS else []
 
 
 def own_created(info: ResourceInfo, obj: Json, ctx: RequestContext, now: str) -> Json:

@@ -346,6 +346,15 @@ def check_type(info: ResourceInfo, obj: Json, gvk: tuple[str, str, str] | None =
     check_metadata_types(info, obj["metadata"])
 
 
+def check_name(metadata: Json, name: str) -> None:
+    """What replaces an object, or is applied to it, tells the name that its URL tells."""
+    given = metadata.get("name")
+    if not given:
+        raise BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    if given != name:
+        raise BadRequest(f"the name of the object ({given[:253]}) does not match the name on the URL ({name})")
+
+
 def decode_error(info: ResourceInfo, why: str) -> str:
     """The text of a document that does not fit its Go type."""
     group_version = GroupVersion(info.group, info.version)

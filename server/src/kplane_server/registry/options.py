@@ -15,6 +15,7 @@ from typing import Final
 from kplane_server.model.errors import (
     BadRequest,
     Cause,
+    InOrder,
     Invalid,
     Json,
     field_forbidden,
@@ -38,6 +39,7 @@ ORPHAN: Final = "Orphan"
 FIELD_MANAGER_MAX_LENGTH: Final = 128
 _SELECTOR_MAX_LENGTH: Final = 16_384
 _MAX_REVISION: Final = 2**63 - 1
+_NO_REVISION: Final = "invalid resource version: resourceVersion: Invalid value"
 
 
 @dataclass(slots=True)
@@ -130,12 +132,13 @@ def parse_list_options(query: Query) -> ListOptions:
         if token:
             causes.append(field_forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
         if match not in (EXACT, NOT_OLDER_THAN):
-            causes.append(field_not_supported("resourceVersionMatch", match, (EXACT, NOT_OLDER_THAN, "")))
+            causes.append(field_not_supported("resourceVersionMatch", match, InOrder((EXACT, NOT_OLDER_THAN, ""))))
         if match == EXACT and version == "0":
             causes.append(field_forbidden("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
     if _text(query, "sendInitialEvents"):
         causes.append(field_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     _raise("ListOptions", causes)
+    _integer(query, "timeoutSeconds")  # a list ends by itself, but nonsense is refused
     if token and version not in ("", "0"):
         raise BadRequest("specifying resource version is not allowed when using continue")
     return ListOptions(
@@ -162,8 +165,8 @@ def parse_watch_options(query: Query) -> WatchOptions:
             causes.append(field_forbidden("resourceVersionMatch", why))
         if match != NOT_OLDER_THAN:
             causes.append(field_not_supported("resourceVersionMatch", match, (NOT_OLDER_THAN,)))
-        if _text(query, "continue"):
-            causes.append(field_forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
+    if _text(query, "continue") and (match or not _text(query, "resourceVersion")):
+        causes.append(field_forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
     _raise("ListOptions", causes)
     return WatchOptions(
         label_selector=_selector(query, "labelSelector"),
@@ -207,7 +210,7 @@ def parse_write_options(query: Query, user: UserInfo, *, kind: str, user_agent: 
 
 def parse_delete_options(query: Query, body: Json | None = None) -> tuple[DeleteOptions, bool]:
     """The options of a delete from its body or else its query string, and whether it is a dry run."""
-    if body:
+    if body is not None:
         source = _delete_body(body)
     else:
         source = {
@@ -222,7 +225,7 @@ def parse_delete_options(query: Query, body: Json | None = None) -> tuple[Delete
     if policy is not None and orphan is not None:
         causes.append(field_invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"))
     if policy not in (None, BACKGROUND, FOREGROUND, ORPHAN):
-        causes.append(field_not_supported("propagationPolicy", policy, (FOREGROUND, BACKGROUND, ORPHAN, "nil")))
+        causes.append(field_not_supported("propagationPolicy", policy, InOrder((FOREGROUND, BACKGROUND, ORPHAN, "nil"))))
     dry_run = _dry_run(source.get("dryRun") or [], causes)
     _raise("DeleteOptions", causes)
     if policy is None and orphan is not None:
@@ -249,11 +252,11 @@ def parse_revision(text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit()):
         quoted = text if len(text) <= 64 else text[:61] + "..."
-        raise BadRequest(f'invalid resource version: Invalid value: "{quoted}": strconv.ParseUint: parsing "{quoted}": invalid syntax')
+        raise BadRequest(f'{_NO_REVISION}: "{quoted}": strconv.ParseUint: parsing "{quoted}": invalid syntax')
     value = int(text) if len(text) <= 20 else _MAX_REVISION + 1
     if value > _MAX_REVISION:
         quoted = text if len(text) <= 64 else text[:61] + "..."
-        raise BadRequest(f'invalid resource version: Invalid value: "{quoted}": strconv.ParseUint: parsing "{quoted}": value out of range')
+        raise BadRequest(f'{_NO_REVISION}: "{quoted}": strconv.ParseUint: parsing "{quoted}": value out of range')
     return value
 
 
@@ -291,9 +294,8 @@ _DELETE_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def _dry_run(values: Sequence[Json], causes: list[Cause]) -> bool:
-    for value in values:
-        if value != "All":
-            causes.append(field_not_supported("dryRun", value, ("All",)))
+    if any(value != "All" for value in values):
+        causes.append(field_not_supported("dryRun", list(values), ("All",)))
     return bool(values)
 
 
@@ -301,7 +303,8 @@ def _check_manager(manager: str, causes: list[Cause]) -> None:
     if len(manager) > FIELD_MANAGER_MAX_LENGTH:
         causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {FIELD_MANAGER_MAX_LENGTH} bytes", "fieldManager"))
     if not manager.isprintable():
-        causes.append(field_invalid("fieldManager", manager, "should only contain printable characters"))
+        position, bad = next((index, c) for index, c in enumerate(manager) if not c.isprintable())
+        causes.append(field_invalid("fieldManager", manager, f"invalid character U+{ord(bad):04X} (at position {position})"))
 
 
 def _raise(kind: str, causes: Sequence[Cause]) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Final
 
 from kplane_server.model.errors import BadRequest, Json, UnsupportedMediaType
-from kplane_server.registry.documents import accept, unowned
-from kplane_server.registry.generic import Registry, check_type
+from kplane_server.model.resources import GroupVersionKind
+from kplane_server.registry.documents import accept, accept_patched, unowned
+from kplane_server.registry.generic import Registry, check_name, check_type
 from kplane_server.registry.kinds import schema_of, strategy_of
 from kplane_server.registry.options import Patch, RequestContext
 from kplane_server.registry.resource import ResourceInfo
@@ -71,27 +72,34 @@ async def patch_object(
     """Patch an object, or a sub-resource that takes the whole document. An apply creates what is missing."""
     check_media_type(info, patch)
     if patch.content_type == APPLY_PATCH:
-        return await _apply(registry, info, namespace, name, patch, ctx, subresource)
+        return await apply_object(registry, info, namespace, name, patch, ctx, subresource)
     schema = schema_of(info)
 
     def transform(old: Json | None) -> Json:
         new = patched(old, patch, schema)
-        check_type(info, new)
-        accept(info, new, ctx, patch=patch.document)
+        accept_patched(info, new, ctx, patch.document)
         return new
 
     return await change(registry, info, namespace, name, transform, ctx, subresource)
 
 
-async def _apply(
+def check_applied(document: Json, wanted: GroupVersionKind) -> None:
+    """What is applied says what it is. Raises BadRequest."""
+    version, kind = (document.get("apiVersion") or "", document.get("kind") or "") if isinstance(document, dict) else ("", "")
+    if (version, kind) != (wanted.api_version, wanted.kind):
+        group, _, number = str(version)[:253].rpartition("/")
+        raise BadRequest(f"invalid object type: {group}/{number}, Kind={str(kind)[:63]}")
+
+
+async def apply_object(
     registry: Registry, info: ResourceInfo, namespace: str, name: str, patch: Patch, ctx: RequestContext, subresource: str
 ) -> Written:
     """Server-side apply: https://kubernetes.io/docs/reference/using-api/server-side-apply/."""
     applied = patch.document
+    check_applied(applied, info.gvk)
     check_type(info, applied)
     metadata = applied["metadata"]
-    if metadata.setdefault("name", name) != name:
-        raise BadRequest(f"the name of the object ({metadata['name'][:253]}) does not match the name on the URL ({name})")
+    check_name(metadata, name)
     if info.namespaced and metadata.setdefault("namespace", namespace) != namespace:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     if metadata.get("managedFields"):

@@ -15,9 +15,9 @@ from kplane_server.model.resources import GroupVersionKind
 from kplane_server.registry import codec, conversion, pods
 from kplane_server.registry.builtin_schemas import schema_for
 from kplane_server.registry.custom_rows import CustomResourceInfo
-from kplane_server.registry.generic import Registry, check_type, reject
+from kplane_server.registry.generic import Registry, check_name, check_type, reject
 from kplane_server.registry.options import Patch, RequestContext
-from kplane_server.registry.patching import APPLY_PATCH, check_media_type, patch_object, patched
+from kplane_server.registry.patching import APPLY_PATCH, apply_object, check_applied, check_media_type, patch_object, patched
 from kplane_server.registry.resource import ResourceInfo, Subresource
 from kplane_server.registry.strategies.scale import scale_causes, scale_of, with_scale
 from kplane_server.registry.unstored import unreachable
@@ -87,9 +87,25 @@ async def patch(
     if subresource != "scale":
         return await patch_object(registry, info, namespace, name, patch, ctx, subresource)
     check_media_type(info, patch)
-    if patch.content_type == APPLY_PATCH:  # a Scale has one field that can be applied
-        return await _rescale(registry, info, namespace, name, ctx, lambda scale: {**scale, "spec": patch.document.get("spec") or {}})
+    if patch.content_type == APPLY_PATCH:
+        written = await apply_object(registry, info, namespace, name, _applied_scale(info, name, patch), ctx, "scale")
+        return Written(_scale(info, written.stored), False)
     return await _rescale(registry, info, namespace, name, ctx, lambda scale: patched(scale, patch, schema_for(GroupVersionKind(*_SCALE))))
+
+
+def _applied_scale(info: ResourceInfo, name: str, patch: Patch) -> Patch:
+    """An applied Scale as the one field of the object that it is about: who owns that field is known of the object."""
+    scale = patch.document
+    check_applied(scale, GroupVersionKind(*_SCALE))
+    check_type(info, scale, _SCALE)
+    check_name(scale["metadata"], name)
+    if not isinstance(scale.get("spec") or {}, dict):
+        raise BadRequest("json: cannot unmarshal into Go struct field Scale.spec of type v1.ScaleSpec")
+    reject(info, name, scale_causes(scale))
+    bare = {"apiVersion": str(info.group_version), "kind": info.kind, "metadata": scale["metadata"]}
+    given = (scale.get("spec") or {}).get("replicas") is not None
+    paths = info.scale if isinstance(info, CustomResourceInfo) else None
+    return Patch(APPLY_PATCH, with_scale(bare, scale, paths) if given else bare, patch.force)
 
 
 async def _rescale(

@@ -13,6 +13,7 @@ import orjson
 from kplane_server.model.errors import (
     ApiError,
     BadRequest,
+    Cause,
     Json,
     MethodNotAllowed,
     conflict,
@@ -25,8 +26,8 @@ from kplane_server.model.metadata import metadata_update_causes
 from kplane_server.registry import codec
 from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.create import create
-from kplane_server.registry.documents import accept, check_types, complete, own_updated, shape_causes
-from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_namespace, check_type, dedup_owner_references, reject
+from kplane_server.registry.documents import accept, check_types, complete, finalizer_causes, own_updated, shape_causes
+from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_name, check_namespace, check_type, dedup_owner_references, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.reserving import MODIFIED
@@ -54,8 +55,7 @@ async def update(
         raise MethodNotAllowed(f'update is not supported on resources of kind "{info.resource}"', kind=info.resource, group=info.group)
     check_type(info, body)
     check_namespace(info, body, namespace)
-    if body["metadata"].setdefault("name", name) != name:
-        raise BadRequest(f"the name of the object ({body['metadata']['name'][:253]}) does not match the name on the URL ({name})")
+    check_name(body["metadata"], name)
     accept(info, body, ctx)
     pristine = orjson.dumps(body)
     creates = strategy_of(info).allow_create_on_update and not subresource
@@ -91,7 +91,7 @@ async def change(
                     raise not_found(info.resource, info.group, name)
                 try:
                     obj = transform(None)
-                    _refuse_preconditions(info, name, obj)
+                    _refuse_preconditions(info, name, obj, applied=owned)
                     return Written(await create(registry, info, namespace, obj, ctx, name, owned=owned), True)
                 except ApiError as error:
                     if error.reason != "AlreadyExists":
@@ -105,13 +105,13 @@ async def change(
     raise conflict(info.resource, info.group, name, MODIFIED) from last
 
 
-def _refuse_preconditions(info: ResourceInfo, name: str, obj: Json) -> None:
-    """What names a uid or a revision cannot be created."""
+def _refuse_preconditions(info: ResourceInfo, name: str, obj: Json, *, applied: bool) -> None:
+    """What names a uid cannot be created, and what names a revision neither, but by an apply."""
     metadata = obj["metadata"]
     if metadata.get("uid"):
-        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: "
+        why = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
         raise conflict(info.resource, info.group, name, why)
-    if metadata.get("resourceVersion") not in (None, "", "0"):
+    if not applied and metadata.get("resourceVersion") not in (None, "", "0"):
         raise not_found(info.resource, info.group, name)
     metadata.pop("resourceVersion", None)
 
@@ -135,6 +135,7 @@ async def _attempt(
     check_type(info, new)
     check_namespace(info, new, key.namespace)
     _check_preconditions(info, key, new, old, stored)
+    causes = _timed(new["metadata"], old["metadata"])
     keep_server_fields(new["metadata"], old["metadata"])
     dedup_owner_references(new, ctx)
     sctx = registry.strategy_context(info, key.namespace, ctx, _strategic(subresource))
@@ -148,7 +149,7 @@ async def _attempt(
     strategy.prepare_for_update(new, old, sctx)
     if not owned:
         new = attributes.object = own_updated(info, new, old, ctx, subresource, registry.now())
-    causes = metadata_update_causes(new["metadata"], old["metadata"])
+    causes += metadata_update_causes(new["metadata"], old["metadata"]) + finalizer_causes(info, new["metadata"])
     reject(info, key.name, causes + (shape_causes(info, new, old, ctx.warn) or strategy.validate_update(new, old, sctx)))
     for text in strategy.warnings(new, old):
         ctx.warn(text)
@@ -229,6 +230,13 @@ def _check_preconditions(info: ResourceInfo, key: ObjectKey, new: Json, old: Jso
         raise invalid(info.kind, info.group, key.name, [field_invalid("metadata.resourceVersion", revision, "must be an unsigned integer")])
     if int(revision) != stored.revision:
         raise conflict(info.resource, info.group, key.name, MODIFIED)
+
+
+def _timed(new: dict[str, Json], old: dict[str, Json]) -> list[Cause]:
+    """Only a deletion sets the time of it."""
+    given = new.get("deletionTimestamp")
+    changed = given not in (None, "", old.get("deletionTimestamp"))
+    return [field_invalid("metadata.deletionTimestamp", given, "field is immutable")] if changed else []
 
 
 _KEPT: Final = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")

@@ -209,7 +209,7 @@ def _make(
 
 def bookmark(info: ResourceInfo, scope: Scope, revision: int, *, initial_events_end: bool = False) -> WatchEvent:
     """An event that says only how far the watch has come."""
-    metadata: dict[str, Json] = {"resourceVersion": str(revision), "creationTimestamp": None}
+    metadata: dict[str, Json] = {"resourceVersion": str(revision)}
     if initial_events_end:
         metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
     value = orjson.dumps({"apiVersion": str(info.group_version), "kind": info.kind, "metadata": metadata})

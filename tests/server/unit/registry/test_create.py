@@ -196,7 +196,7 @@ async def test_a_cluster_scoped_object_has_no_namespace(bench: Bench) -> None:
 
 async def test_conflicting_uid_on_a_creating_update(bench: Bench) -> None:
     lease = {"metadata": {"name": "a", "uid": "x"}, "spec": {}}
-    with pytest.raises(Conflict, match="Precondition failed: UID"):
+    with pytest.raises(Conflict, match="uid mismatch: the provided object specified uid x"):
         await bench.update("leases.coordination.k8s.io", lease)
     made = await bench.update("leases.coordination.k8s.io", {"metadata": {"name": "a"}, "spec": {}})
     assert made["metadata"]["name"] == "a"

@@ -82,9 +82,9 @@ async def test_another_policy_replaces_the_first(bench: Bench) -> None:
 async def test_preconditions(bench: Bench) -> None:
     made = await bench.create("configmaps", {"metadata": {"name": "a"}})
     uid, revision = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
-    with pytest.raises(Conflict, match=f"Precondition failed: UID in precondition: no, UID in object meta: {uid}"):
+    with pytest.raises(Conflict, match=rf"on ConfigMap .*the UID in the precondition \(no\) does not match the UID in record \({uid}\)"):
         await delete(bench, "configmaps", "a", preconditions=Preconditions(uid="no"))
-    with pytest.raises(Conflict, match="Precondition failed: ResourceVersion in precondition: 1, ResourceVersion in object meta: "):
+    with pytest.raises(Conflict, match=r"the ResourceVersion in the precondition \(1\) does not match the ResourceVersion in record"):
         await delete(bench, "configmaps", "a", preconditions=Preconditions(resource_version="1"))
     assert (await delete(bench, "configmaps", "a", preconditions=Preconditions(uid, revision))).finished
 

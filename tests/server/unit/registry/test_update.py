@@ -106,7 +106,7 @@ async def test_a_patch_is_of_a_known_kind_and_shape(bench: Bench) -> None:
     for kind, body in (("merge", []), ("json", {}), ("strategic", []), ("apply", []), ("json", [{"op": "remove", "path": ""}])):
         with pytest.raises((BadRequest, Invalid)):
             await bench.patch("configmaps", "a", kind, body)
-    with pytest.raises(BadRequest, match="cannot unmarshal"):
+    with pytest.raises(Invalid, match=r"patch: Invalid value: .*cannot unmarshal"):
         await bench.patch("configmaps", "a", "merge", {"data": "x"})
 
 
@@ -235,8 +235,13 @@ async def test_an_apply_may_name_the_revision_and_uid_it_is_for(bench: Bench) ->
         await bench.patch("configmaps", "a", "apply", named(uid="other"))
     right = named(resourceVersion=made["metadata"]["resourceVersion"], uid=made["metadata"]["uid"])
     assert (await bench.patch("configmaps", "a", "apply", right))["data"] == {"x": "1"}
-    with pytest.raises(NotFound):
-        await bench.patch("configmaps", "none", "apply", {**config, "metadata": {"name": "none", "resourceVersion": "5"}})
+    made = await bench.patch("configmaps", "new", "apply", {**config, "metadata": {"name": "new", "resourceVersion": "5"}})
+    assert made["metadata"]["name"] == "new"  # as upstream: a revision counts for what is there
+    for bare in ({"metadata": {"name": "a"}}, {**config, "kind": "Secret"}, {**config, "apiVersion": "v2"}):
+        with pytest.raises(BadRequest, match="invalid object type: "):
+            await bench.patch("configmaps", "a", "apply", bare)
+    with pytest.raises(BadRequest, match="name must be provided"):
+        await bench.patch("configmaps", "a", "apply", {**config, "metadata": {}})
     with pytest.raises(BadRequest, match=r"field not declared in schema"):
         await bench.patch("configmaps", "a", "apply", {**config, "foo": 1})
     with pytest.raises(BadRequest, match="managedFields must be nil"):

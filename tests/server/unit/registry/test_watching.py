@@ -106,7 +106,6 @@ async def test_a_watch_list_ends_its_state_with_a_bookmark(bench: Bench) -> None
         "kind": "ConfigMap",
         "metadata": {
             "resourceVersion": str(bench.store.revision),
-            "creationTimestamp": None,
             "annotations": {"k8s.io/initial-events-end": "true"},
         },
     }

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import orjson
@@ -16,7 +18,7 @@ from kplane_server.http.fairness import Writes
 from kplane_server.http.negotiation import LIST_VIEWS, WRITE_VIEWS, Encoding, patch_type
 from kplane_server.http.response import json_response, warning_headers
 from kplane_server.http.views import list_response, object_response
-from kplane_server.model.errors import BadRequest, Json
+from kplane_server.model.errors import ApiError, BadRequest, Json
 from kplane_server.model.resources import GroupVersionKind
 from kplane_server.registry.deletion import Deletion
 from kplane_server.registry.options import (
@@ -43,18 +45,20 @@ class Writing:
         """POST to a collection, or to a sub-resource of an object."""
         self._writes.admit(call)
         ctx = _context(call, "CreateOptions")
-        body = await self._bodies.document(call, call.gvk, ctx)
         request = call.request
-        stored = await call.plane.api.create(call.info, call.namespace, body, ctx, name=request.name, subresource=request.subresource)
+        with _telling(ctx):
+            body = await self._bodies.document(call, call.gvk, ctx)
+            stored = await call.plane.api.create(call.info, call.namespace, body, ctx, name=request.name, subresource=request.subresource)
         return _written(call, stored, ctx, 201)
 
     async def update(self, call: ResourceCall) -> Answer:
         """PUT of an object or a sub-resource."""
         self._writes.admit(call)
         ctx = _context(call, "UpdateOptions")
-        body = await self._bodies.document(call, call.gvk, ctx)
         request = call.request
-        stored, created = await call.plane.api.update(call.info, call.namespace, request.name, body, ctx, request.subresource)
+        with _telling(ctx):
+            body = await self._bodies.document(call, call.gvk, ctx)
+            stored, created = await call.plane.api.update(call.info, call.namespace, request.name, body, ctx, request.subresource)
         return _written(call, stored, ctx, 201 if created else 200)
 
     async def patch(self, call: ResourceCall) -> Answer:
@@ -68,7 +72,8 @@ class Writing:
         document = await self._bodies.decode(call, body, Encoding.YAML if media == APPLY else Encoding.JSON, ctx)
         patch = Patch(media, document, ctx.force)
         request = call.request
-        stored, created = await call.plane.api.patch(call.info, call.namespace, request.name, patch, ctx, request.subresource)
+        with _telling(ctx):
+            stored, created = await call.plane.api.patch(call.info, call.namespace, request.name, patch, ctx, request.subresource)
         return _written(call, stored, ctx, 201 if created else 200)
 
     async def delete(self, call: ResourceCall) -> Answer:
@@ -77,7 +82,7 @@ class Writing:
         options, dry_run = parse_delete_options(call.query, await self._bodies.optional_document(call, DELETE_OPTIONS))
         ctx = _delete_context(call, dry_run)
         result = await call.plane.api.delete(call.info, call.namespace, call.request.name, options, ctx)
-        if not result.finished:
+        if result.shown:
             return _written(call, result.stored, ctx, 200)
         return json_response(_deleted(call, result), headers=warning_headers(ctx.warnings))
 
@@ -90,6 +95,16 @@ class Writing:
         selection = parse_list_options(call.query)
         result = await call.plane.api.delete_collection(call.info, call.namespace or None, selection, options, ctx)
         return list_response(call.info, result, accepted, call.query)
+
+
+@contextmanager
+def _telling(ctx: RequestContext) -> Iterator[None]:
+    """A request that fails is warned all the same: a mistyped field may be why."""
+    try:
+        yield
+    except ApiError as error:
+        error.warnings = ctx.warnings
+        raise
 
 
 def _context(call: ResourceCall, kind: str, *, apply: bool = False) -> RequestContext:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
-from kplane_server.model.errors import Cause, Json
+from kplane_server.model.errors import Cause, Json, field_invalid
 from kplane_server.model.identity import CONTROLLER_USER, UserInfo
 from kplane_server.model.keys import ResourceId
 from kplane_server.model.metadata import NameRule, subdomain_name
@@ -138,6 +138,10 @@ def _no_fields(_: Document) -> dict[str, str]:
     return {}
 
 
+def _at_once(_: Document, __: int | None) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
     """The behaviour of one kind; every field is data or a pure function.
@@ -171,7 +175,12 @@ class Strategy:
     companion_hook: CompanionHook = _no_companions
     warning_hook: WarningHook = _no_warnings
     fields_hook: FieldsHook = _no_fields
-    graceful_seconds: Callable[[Document, int | None], int] = lambda obj, asked: 0
+    graceful_seconds: Callable[[Document, int | None], int] = _at_once
+
+    @property
+    def graceful(self) -> bool:
+        """Whether a deletion is told by its grace period, even one of nothing."""
+        return self.graceful_seconds is not _at_once
 
     # -- what the verbs call ---------------------------------------------------------------------------------------------------------
     def default(self, obj: Document) -> None:
@@ -215,12 +224,10 @@ class Strategy:
         """Rules of a change, the immutable fields among them."""
         if ctx.subresource == STATUS:
             return self.status_validator(new, old, ctx)
-        causes = [
-            Cause("FieldValueInvalid", f"Invalid value: {_brief(read(new, path))}: {why}", ".".join(path))
-            for path, why in self.immutable
-            if read(new, path) != read(old, path)
+        causes = self.update_validator(new, old, ctx)
+        return causes + [
+            field_invalid(".".join(path), read(new, path), why) for path, why in self.immutable if read(new, path) != read(old, path)
         ]
-        return causes + self.update_validator(new, old, ctx)
 
     def validate_delete(self, obj: Document, ctx: StrategyContext) -> list[Cause]:
         """Why this object may not be deleted; the verbs answer 403 with the first message."""
@@ -314,8 +321,3 @@ def _copy(value: Json) -> Json:
     if isinstance(value, list):
         return [_copy(v) for v in value]
     return value
-
-
-def _brief(value: Json) -> str:
-    text = f'"{value}"' if isinstance(value, str) else "null" if value is None else str(value)
-    return text if len(text) <= 256 else text[:253] + "..."

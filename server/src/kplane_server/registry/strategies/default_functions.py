@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, Final
 
 from kplane_server.model.errors import Json
@@ -107,6 +108,16 @@ def pod(obj: Object) -> None:
             requests.setdefault(key, value)
 
 
+def secret(obj: Object) -> None:
+    """``stringData`` is write-only: its values go into ``data``. What is of a wrong type stays, to be refused."""
+    given, data = obj.get("stringData"), obj.get("data")
+    if isinstance(given, dict) and isinstance(data, dict | None) and all(isinstance(value, str) for value in given.values()):
+        del obj["stringData"]
+        encoded = {key: b64encode(value.encode("utf-8", "surrogatepass")).decode() for key, value in given.items()}
+        if encoded:
+            obj["data"] = {**(data or {}), **encoded}
+
+
 # -- workloads -----------------------------------------------------------------------------------------------------------------------
 def deployment_strategy(obj: Object) -> None:
     if obj.get("type") == "RollingUpdate":
@@ -139,6 +150,13 @@ def stateful_set_spec(obj: Object) -> None:
         set_default(claim, "apiVersion", "v1")
         set_default(claim, "kind", "PersistentVolumeClaim")
         set_default(claim, "status", {"phase": "Pending"})
+
+
+def daemon_set(obj: Object) -> None:
+    """The template's generation lives in an annotation since apps/v1; whoever writes the object owns it."""
+    metadata = obj.get("metadata")
+    if isinstance(metadata, dict) and isinstance(annotations := metadata.get("annotations") or {}, dict):
+        metadata["annotations"] = {"deprecated.daemonset.template.generation": "0", **annotations}
 
 
 def _labels_of_template(obj: Object, *, selector: bool) -> None:
@@ -262,6 +280,7 @@ def custom_resource_definition_spec(obj: Object) -> None:
 DEFAULTS: Final = Defaults(
     {
         "apiextensions.v1.CustomResourceDefinitionSpec": custom_resource_definition_spec,
+        "apps.v1.DaemonSet": daemon_set,
         "apps.v1.DaemonSetUpdateStrategy": daemon_set_strategy,
         "apps.v1.DeploymentStrategy": deployment_strategy,
         "apps.v1.StatefulSetSpec": stateful_set_spec,
@@ -276,6 +295,7 @@ DEFAULTS: Final = Defaults(
         "core.v1.Pod": pod,
         "core.v1.PodSpec": pod_spec,
         "core.v1.ReplicationController": replication_controller,
+        "core.v1.Secret": secret,
         "core.v1.ServiceSpec": service_spec,
         "core.v1.Volume": volume,
         "networking.v1.NetworkPolicySpec": network_policy_spec,

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Any, Final
 
 from kplane_server.model.errors import Json
@@ -114,22 +113,7 @@ def pod_grace(obj: Document, asked: int | None) -> int:
 
 
 # -- secrets -------------------------------------------------------------------------------------------------------------------------
-def _merge_string_data(obj: Document) -> None:
-    """``stringData`` is write-only: its values go into ``data``."""
-    given = obj.pop("stringData", None)
-    if isinstance(given, dict) and given:
-        data = _object(obj, "data")
-        for key, value in given.items():
-            if isinstance(value, str):
-                data[key] = b64encode(value.encode("utf-8", "surrogatepass")).decode()
-
-
-def secret_create(obj: Document, ctx: StrategyContext) -> None:
-    _merge_string_data(obj)
-
-
 def secret_update(new: Document, old: Document, ctx: StrategyContext) -> None:
-    _merge_string_data(new)
     if not new.get("type"):
         new["type"] = old.get("type")
 
@@ -137,7 +121,7 @@ def secret_update(new: Document, old: Document, ctx: StrategyContext) -> None:
 # -- workloads -----------------------------------------------------------------------------------------------------------------------
 def daemon_set_create(obj: Document, ctx: StrategyContext) -> None:
     metadata = _object(obj, "metadata")
-    _object(metadata, "annotations").setdefault("deprecated.daemonset.template.generation", "1")
+    _object(metadata, "annotations")["deprecated.daemonset.template.generation"] = "1"
 
 
 def daemon_set_update(new: Document, old: Document, ctx: StrategyContext) -> None:
@@ -168,6 +152,8 @@ def job_create(obj: Document, ctx: StrategyContext) -> None:
     selector = _object(spec, "selector")
     match = _object(selector, "matchLabels")
     match.setdefault(_JOB_LABELS[1], metadata.get("uid", ""))
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
 
 
 def job_update(new: Document, old: Document, ctx: StrategyContext) -> None:

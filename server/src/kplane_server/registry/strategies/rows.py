@@ -80,7 +80,6 @@ ROWS: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("", "secrets"): {
         "create_validator": checks_config.secret_create,
         "update_validator": checks_config.secret_update,
-        "create_hook": lifecycle.secret_create,
         "update_hook": lifecycle.secret_update,
     },
     ("", "serviceaccounts"): {},

@@ -34,7 +34,6 @@ _FIELDS: Final[dict[tuple[str, str], dict[str, tuple[str, str]]]] = {
     ("", "replicationcontrollers"): {"status.replicas": ("status.replicas", "0")},
     ("", "secrets"): {"type": ("type", "")},
     ("", "services"): {"spec.clusterIP": ("spec.clusterIP", ""), "spec.type": ("spec.type", "")},
-    ("apps", "replicasets"): {"status.replicas": ("status.replicas", "0")},
     ("batch", "jobs"): {"status.successful": ("status.succeeded", "0")},
     ("certificates.k8s.io", "certificatesigningrequests"): {"spec.signerName": ("spec.signerName", "")},
     ("resource.k8s.io", "resourceslices"): {"spec.nodeName": ("spec.nodeName", ""), "spec.driver": ("spec.driver", "")},

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, kplane.core contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a comparison with the real kube-apiserver (tests/upstream/test_differential.py) had found to differ, held without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.client import Client
+from support.objects import config_map
+
+CM = "/api/v1/namespaces/default/configmaps"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+LABELS = {"a": "b"}
+TEMPLATE = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+
+
+def deployment(**spec: Any) -> dict[str, Any]:
+    wanted = {"selector": {"matchLabels": LABELS}, "template": TEMPLATE, **spec}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": wanted}
+
+
+def test_an_applied_scale_has_an_owner(vcp: Client) -> None:
+    """It conflicts with who set the replicas of the object, and the other way round."""
+    vcp.apply(f"{DEPLOYMENTS}/d", deployment(replicas=3), "one").ok()
+    scale = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": 5}}
+    status = vcp.apply(f"{DEPLOYMENTS}/d/scale", scale, "scaler").fails(409, "Conflict")
+    assert status["details"]["causes"][0]["message"] == 'conflict with "one"'
+    assert vcp.apply(f"{DEPLOYMENTS}/d/scale", scale, "scaler", force=True).ok()["spec"]["replicas"] == 5
+    entry = next(e for e in vcp.get(f"{DEPLOYMENTS}/d").ok()["metadata"]["managedFields"] if e["manager"] == "scaler")
+    assert (entry["operation"], entry["subresource"], entry["fieldsV1"]) == ("Apply", "scale", {"f:spec": {"f:replicas": {}}})
+    status = vcp.apply(f"{DEPLOYMENTS}/d", deployment(replicas=3), "one").fails(409, "Conflict")
+    assert status["details"]["causes"][0]["message"] == 'conflict with "scaler" with subresource "scale"'
+    vcp.apply(f"{DEPLOYMENTS}/d/scale", {**scale, "kind": "Deployment"}, "scaler").fails(400, "BadRequest")
+
+
+def test_a_failed_request_is_warned_too(vcp: Client) -> None:
+    """The mistyped field is why another is missing."""
+    pod = {"spec": {"containers": [{"name": "c", "imagee": "i"}]}}
+    answer = vcp.post("/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, **pod})
+    answer.fails(422, "Invalid")
+    assert answer.headers["warning"] == '299 - "unknown field \\"spec.containers[0].imagee\\""'
+
+
+def test_what_a_secret_is_told_as_text_is_owned_as_data(vcp: Client) -> None:
+    made = vcp.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "s"}, "stringData": {"a": "1"}}).ok()
+    assert made["metadata"]["managedFields"][0]["fieldsV1"] == {"f:data": {".": {}, "f:a": {}}, "f:type": {}}
+    vcp.post("/api/v1/namespaces/default/secrets", {"metadata": {"name": "t"}, "stringData": {"a": 1}}).fails(400, "BadRequest")
+
+
+def test_finalizers_of_built_in_kinds_name_their_domain(vcp: Client) -> None:
+    status = vcp.post(CM, config_map("a", finalizers=["kubernetes", "nodomain"])).fails(422, "Invalid")
+    assert [cause["field"] for cause in status["details"]["causes"]] == ["metadata.finalizers[1]"]
+    vcp.post(CM, config_map("a")).ok()
+    vcp.patch(f"{CM}/a", {"metadata": {"finalizers": ["nodomain"]}}).fails(422, "Invalid")
+
+
+def test_only_a_deletion_sets_its_time(vcp: Client) -> None:
+    vcp.post(CM, config_map("a")).ok()
+    status = vcp.patch(f"{CM}/a", {"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}}).fails(422, "Invalid")
+    assert status["details"]["causes"][0]["field"] == "metadata.deletionTimestamp"
+
+
+@pytest.mark.parametrize("body", [[], "text", {"kind": "Other"}])
+def test_a_deletion_with_a_wrong_body_deletes_nothing(vcp: Client, body: Any) -> None:
+    vcp.post(CM, config_map("a")).ok()
+    vcp.delete(f"{CM}/a", body).fails(400, "BadRequest")
+    vcp.get(f"{CM}/a").ok()
+
+
+@pytest.mark.parametrize("plural", ["pods", "services", "serviceaccounts"])
+def test_some_deletions_answer_with_the_object(vcp: Client, plural: str) -> None:
+    specs: dict[str, Any] = {"pods": {"spec": TEMPLATE["spec"]}, "services": {"spec": {"ports": [{"port": 80}]}}}
+    vcp.post(f"/api/v1/namespaces/default/{plural}", {"metadata": {"name": "x"}, **specs.get(plural, {})}).ok()
+    shown = vcp.delete(f"/api/v1/namespaces/default/{plural}/x").ok()
+    assert (shown["kind"] == "Status", shown["metadata"]["name"]) == (False, "x")
+    assert ("deletionTimestamp" in shown["metadata"]) == (plural == "pods")
+    vcp.get(f"/api/v1/namespaces/default/{plural}/x").fails(404, "NotFound")
+
+
+def test_what_replaces_tells_its_name(vcp: Client) -> None:
+    vcp.post(CM, config_map("a")).ok()
+    status = vcp.put(f"{CM}/a", {"data": {}}).fails(400, "BadRequest")
+    assert status["message"] == "the name of the object (a based on URL) was undeterminable: name must be provided"
+
+
+def test_a_job_without_labels_has_those_of_its_pods(vcp: Client) -> None:
+    spec = {"template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}}
+    made = vcp.post("/apis/batch/v1/namespaces/default/jobs", {"metadata": {"name": "j"}, "spec": spec}).ok()
+    assert made["metadata"]["labels"] == made["spec"]["template"]["metadata"]["labels"]
+    assert made["metadata"]["labels"]["batch.kubernetes.io/job-name"] == "j"
+
+
+def test_nonsense_for_a_time_limit_is_refused(vcp: Client) -> None:
+    vcp.get(f"{CM}?timeoutSeconds=x").fails(400, "BadRequest")
+    vcp.get("/apis/apps/v1/replicasets?fieldSelector=status.replicas%3D1").fails(400, "BadRequest")
