@@ -84,3 +84,55 @@ def test_policies_of_one_name_elsewhere(two_vcps: tuple[Client, Client]) -> None
         a.post(MAPS, config_map(name, {"a": "1", "b": "2"})).fails(422, "Invalid")
         b.post(MAPS, config_map(name, {"a": "1", "b": "2"})).ok()
         b.post(MAPS, config_map(name + "3", {"a": "1", "b": "2", "c": "3"})).fails(422, "Invalid")
+
+
+def _allow(vcp: Client, user: str, name: str, *rules: dict[str, Any]) -> None:
+    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name}}
+    vcp.post("/apis/rbac.authorization.k8s.io/v1/clusterroles", {**head, "kind": "ClusterRole", "rules": list(rules)}).ok()
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    subjects = [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}]
+    bound = {**head, "kind": "ClusterRoleBinding", "subjects": subjects, "roleRef": reference}
+    vcp.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", bound).ok()
+
+
+def test_who_writes_a_policy_may_read_its_parameters(vcp: Client) -> None:
+    _allow(vcp, "ann", "policies", {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["*"], "verbs": ["*"]})
+    ann = {"Impersonate-User": "ann"}
+    rule = {"expression": "params.data.max == '1'"}
+    with_secrets = policy("p", rule, paramKind={"apiVersion": "v1", "kind": "Secret"})
+    refused = vcp.request("POST", POLICIES, with_secrets, ann).fails(422, "Invalid")
+    needed = 'user ann must have "get" permission on all objects of the referenced paramKind (kind=Secret, apiVersion=v1)'
+    cause = {"reason": "FieldValueForbidden", "message": f"Forbidden: {needed}", "field": "spec.paramKind"}
+    assert refused["details"]["causes"] == [cause]
+    vcp.request("POST", POLICIES, policy("plain", rule | {"expression": "true"}), ann).ok()
+    unknown = policy("q", rule, paramKind={"apiVersion": "example.com/v1", "kind": "Nothing"})
+    vcp.request("POST", POLICIES, unknown, ann).fails(422, "Invalid")
+
+    vcp.post(POLICIES, with_secrets).ok()
+    patching = {**ann, "Content-Type": "application/merge-patch+json"}
+    vcp.request("PATCH", f"{POLICIES}/p", {"metadata": {"labels": {"a": "b"}}}, patching).ok()
+    changed = {"spec": {"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}}
+    vcp.request("PATCH", f"{POLICIES}/p", changed, patching).fails(422, "Invalid")
+
+    named = binding("b", "p", "Deny")
+    named["spec"]["paramRef"] = {"name": "limits", "namespace": "default", "parameterNotFoundAction": "Deny"}
+    refused = vcp.request("POST", BINDINGS, named, ann).fails(422, "Invalid")
+    why = 'Forbidden: user ann does not have "get" permission on the object referenced by paramRef'
+    assert refused["details"]["causes"] == [{"reason": "FieldValueForbidden", "message": why, "field": "spec.paramRef"}]
+    _allow(vcp, "ann", "limits", {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["limits"], "verbs": ["get"]})
+    made = vcp.request("POST", BINDINGS, named, ann).ok()
+    made["spec"]["paramRef"] = {"selector": {}, "parameterNotFoundAction": "Deny"}
+    refused = vcp.request("PUT", f"{BINDINGS}/b", made, ann).fails(422, "Invalid")
+    assert 'does not have "list" permission' in refused["message"]
+    made["spec"] |= {"policyName": "gone"}
+    refused = vcp.request("PUT", f"{BINDINGS}/b", made, ann).fails(422, "Invalid")
+    assert "unable to get policy gone to determine minimum required permissions" in refused["message"]
+    _allow(vcp, "ann", "secrets", {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]})
+    vcp.request("POST", POLICIES, policy("r", rule, paramKind={"apiVersion": "v1", "kind": "Secret"}), ann).ok()
+    mutating = "/apis/admissionregistration.k8s.io/v1beta1/mutatingadmissionpolicies"
+    document = policy("m", rule, paramKind={"apiVersion": "v1", "kind": "ConfigMap"})
+    del document["spec"]["validations"]
+    document["spec"] |= {"reinvocationPolicy": "Never", "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}]}
+    document |= {"apiVersion": "admissionregistration.k8s.io/v1beta1", "kind": "MutatingAdmissionPolicy"}
+    vcp.request("POST", mutating, document, ann).fails(422, "Invalid")
+    vcp.post(mutating, document).ok()

@@ -10,6 +10,7 @@ from kplane_server.admission.certificates import CertificateAdmission
 from kplane_server.admission.plugin import Plugin
 from kplane_server.admission.policies.mutating import MutatingPolicies
 from kplane_server.admission.policies.plugin import ValidatingPolicies
+from kplane_server.admission.policies.reading import ParameterReaders
 from kplane_server.admission.surroundings import Surroundings
 from kplane_server.model.errors import ApiError
 from kplane_server.model.identity import UserInfo
@@ -36,4 +37,4 @@ def asking_plugins(control_plane: ControlPlane) -> list[Plugin]:
     """The plug-ins that need more than the write itself, in their order."""
     around = surroundings(control_plane)
     mutating = MutatingPolicies(lambda: control_plane.api.registry, around)
-    return [CertificateAdmission(around), mutating, ValidatingPolicies(around)]
+    return [CertificateAdmission(around), ParameterReaders(around), mutating, ValidatingPolicies(around)]

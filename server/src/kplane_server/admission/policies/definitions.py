@@ -22,8 +22,8 @@ from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.table import ResourceTable
 from kplane_server.schema.cel.admission import CONFIGURATION, PATCH_LIST, compile_expression
-from kplane_server.schema.cel.program import Program
 from kplane_server.schema.cel.declarations import Type
+from kplane_server.schema.cel.program import Program
 from kplane_server.schema.cel.values import CompileError
 
 
