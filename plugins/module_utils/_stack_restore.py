@@ -10,12 +10,14 @@ PRIVATE to the collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import typing as t
 
 from ansible_collections.kplane.core.plugins.module_utils import _stack_backup, _stack_objects
 from ansible_collections.kplane.core.plugins.module_utils._backup_file import FORCE_HINT, Archive
 from ansible_collections.kplane.core.plugins.module_utils._client import APPLY_PATCH, Client
+from ansible_collections.kplane.core.plugins.module_utils._concurrency import run_all
 from ansible_collections.kplane.core.plugins.module_utils._contract import (
     CONFIG_MAPS,
     CONTROL_PLANES,
@@ -66,15 +68,15 @@ def require_none_begun(client: Client, namespace: str) -> None:
         )
 
 
+def _our_metadata(site: Site, name: str) -> Json:
+    return {"name": name, "namespace": site.namespace, "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, "app.kubernetes.io/part-of": "kplane"}}
+
+
 def _write_marker(site: Site, backup: str, complete: bool) -> None:
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": MARKER,
-            "namespace": site.namespace,
-            "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, "app.kubernetes.io/part-of": "kplane"},
-        },
+        "metadata": _our_metadata(site, MARKER),
         "data": {"backup": backup, "complete": "true" if complete else "false"},
     }
     site.client.patch(CONFIG_MAPS, MARKER, body, site.namespace, APPLY_PATCH, force=True)
@@ -152,14 +154,13 @@ def _scale_down(site: Site, component: str) -> None:
 
 
 def _put_secret(site: Site, name: str, kept: Json) -> None:
-    """A Secret as it was: keys that it did not have then go."""
+    """A Secret as it was, by the same kind of write that ``up`` uses: keys that it did not have then go."""
     live = site.client.get(SECRETS, name, site.namespace)
-    metadata = live["metadata"]
-    if live.get("data") == kept["data"] and (metadata.get("annotations") or {}) == kept["annotations"]:
+    if live.get("data") == kept["data"] and (live["metadata"].get("annotations") or {}) == kept["annotations"]:
         return
-    body = {**live, "data": kept["data"], "metadata": {**metadata, "annotations": kept["annotations"]}}
-    body["metadata"].pop("managedFields", None)
-    site.client.request("PUT", SECRETS.path(name, site.namespace), {"fieldManager": FIELD_MANAGER}, body)
+    metadata = {**_our_metadata(site, name), "annotations": kept["annotations"]}
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": live["type"], "data": kept["data"]}
+    site.client.patch(SECRETS, name, body, site.namespace, APPLY_PATCH, force=True)
 
 
 def _put_objects(site: Site, kept: dict[str, list[Json]]) -> None:
@@ -168,14 +169,22 @@ def _put_objects(site: Site, kept: dict[str, list[Json]]) -> None:
     for resource in _stack_backup.RESOURCES:
         wanted = {item["metadata"]["name"]: item for item in kept.get(resource.plural) or []}
         there = {item["metadata"]["name"]: item for item in present[resource.plural]}
-        for name in sorted(set(there) - set(wanted)):
-            _remove(site, resource, name)
-        for name, item in wanted.items():
-            if there.get(name) != item:
-                _put(site, resource, item, name in there)
-            if resource == CONTROL_PLANES:
-                # Its kubeconfig may be of a service account that is no more; the operator fills it again.
-                _gone(site.client, SECRETS, vcp_secret(name), vcp_namespace(name))
+        settle = functools.partial(_settle, site, resource, wanted, there)
+        for done in run_all(settle, sorted(set(there) | set(wanted))):
+            if isinstance(done, KplaneError):
+                raise done
+
+
+def _settle(site: Site, resource: Resource, wanted: dict[str, Json], there: dict[str, Json], name: str) -> None:
+    """One object as it was."""
+    if name not in wanted:
+        _remove(site, resource, name)
+        return
+    if there.get(name) != wanted[name]:
+        _put(site, resource, wanted[name], name in there)
+    if resource == CONTROL_PLANES and name in there:
+        # Its kubeconfig may be of a service account that is no more; the operator fills it again.
+        _gone(site.client, SECRETS, vcp_secret(name), vcp_namespace(name))
 
 
 def _put(site: Site, resource: Resource, item: Json, there: bool) -> None:

@@ -243,7 +243,11 @@ class EmbeddedDriver(Driver):
         if check or not found["changed"]:
             return found
         self.stop()
-        return self._run("restore", *arguments, timeout=_COPY_TIMEOUT)
+        try:
+            return self._run("restore", *arguments, timeout=_COPY_TIMEOUT)
+        except ProviderError as exc:
+            exc.message += ". The server is stopped; the playbook kplane.core.up starts it"
+            raise
 
     def delete(self) -> None:
         if not os.path.exists(os.path.join(self.data_dir, MARKER)):

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from kubernetes import client as kubernetes_client
 from support.client import Client
+from support.kubectl import find, kubectl_for
 from support.objects import config_map
 from support.server import Server, kplane_server
 
@@ -99,6 +100,8 @@ def test_a_backup_of_a_working_server_opens_everything_again_elsewhere(make_serv
         assert clients["v1"].get(f"{MAPS}?watch=true&resourceVersion={seen}&timeoutSeconds=1").json["object"]["code"] == 410
         after.create_vcp("another")
         assert sorted(path.name for path in _published(clients["v2"])) == ["kept", "kube-root-ca.crt"]
+        if find() is not None:  # else it is said elsewhere that there is no kubectl
+            assert kubectl_for(clients["v3"], tmp_path)("get", "configmap", "kept", "-o", "jsonpath={.data.in}") == "v3"
     finally:
         after.kill()
 
