@@ -106,7 +106,6 @@ manifest:
     version: 0.1.0
 """
 
-from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kplane.core.plugins.module_utils import _argspec, _backup, _module
 
@@ -120,7 +119,7 @@ def main() -> None:
         **_argspec.PLANE,
         **_argspec.CONNECTION,
     }
-    _module.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), _backup.back_up)
+    _module.run(_module.Module(argument_spec=spec, supports_check_mode=True), _backup.back_up)
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def main() -> None:
         "current_context": {"type": "str"},
         "kubeconfig": {"type": "path"},
     }
-    _module.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+    _module.run(_module.Module(argument_spec=spec, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

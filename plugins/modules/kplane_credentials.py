@@ -414,7 +414,7 @@ def main() -> None:
         **_argspec.PLANE,
         **_argspec.CONNECTION,
     }
-    module = AnsibleModule(
+    module = _module.Module(
         argument_spec=spec,
         supports_check_mode=True,
         add_file_common_args=True,

@@ -493,7 +493,7 @@ def main() -> None:
         "wait_timeout": {"type": "float", "default": 60.0},
         **_argspec.PLANE,
     }
-    _module.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+    _module.run(_module.Module(argument_spec=spec, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

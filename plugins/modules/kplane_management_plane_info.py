@@ -92,7 +92,7 @@ def work(module: AnsibleModule) -> _module.Result:
 
 
 def main() -> None:
-    _module.run(AnsibleModule(argument_spec={**_argspec.PLANE, **_argspec.CONNECTION}, supports_check_mode=True), work)
+    _module.run(_module.Module(argument_spec={**_argspec.PLANE, **_argspec.CONNECTION}, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,6 @@ manifest:
     version: 0.1.0
 """
 
-from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.kplane.core.plugins.module_utils import _argspec, _backup, _module
 
@@ -114,7 +113,7 @@ def main() -> None:
         **_argspec.PLANE,
         **_argspec.CONNECTION,
     }
-    _module.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), _backup.restore)
+    _module.run(_module.Module(argument_spec=spec, supports_check_mode=True), _backup.restore)
 
 
 if __name__ == "__main__":

@@ -458,7 +458,7 @@ def main() -> None:
         **_argspec.WAIT,
     }
     which = [("name", "names", "vcps")]
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, mutually_exclusive=which, required_one_of=which)
+    module = _module.Module(argument_spec=spec, supports_check_mode=True, mutually_exclusive=which, required_one_of=which)
     _module.run(module, work)
 
 

@@ -236,7 +236,7 @@ def main() -> None:
         **_argspec.PLANE,
         **_argspec.CONNECTION,
     }
-    _module.run(AnsibleModule(argument_spec=spec, supports_check_mode=True), work)
+    _module.run(_module.Module(argument_spec=spec, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

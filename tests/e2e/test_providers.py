@@ -165,7 +165,7 @@ def test_what_fails_is_said(world: World) -> None:
     program = {"kind": "kind", "k3s": "k3d"}[world.provider]
     (world.state / "fail").write_text(json.dumps({f"{program} create": "ERROR: no space left on device"}))
     world.play("up", fails="no space left on device")
-    (world.state / "fail").write_text(json.dumps({"docker info": "Cannot connect to the Docker daemon"}))
+    (world.state / "fail").write_text(json.dumps({"docker version": "Cannot connect to the Docker daemon"}))
     world.play("up", fails="Cannot connect to the Docker daemon")
     assert world.cluster is None
     assert world.play("up", kplane_node_image="example/node:1")

@@ -37,7 +37,7 @@ CONFIG_LABEL: t.Final = "core.kplane.dev/config"
 QUICK: t.Final = 60.0
 _READY_TIMEOUT = 5.0
 _START_POLL = 0.5
-_DOCKER_HINT = "Install Docker and start its daemon (https://docs.docker.com/engine/install/); 'docker info' has to work for this user."
+_DOCKER_HINT = "Install Docker and start its daemon (https://docs.docker.com/engine/install/); 'docker version' has to work for this user."
 #: https://kind.sigs.k8s.io/docs/user/known-issues/#pod-errors-due-to-too-many-open-files; k3d needs the same.
 _INOTIFY: t.Final = (("max_user_instances", 128), ("max_user_watches", 8192))
 _INOTIFY_DIR = "/proc/sys/fs/inotify"
@@ -226,7 +226,7 @@ class ContainerDriver(Driver):
         for program in (self.program, self.docker):
             if program.missing():
                 program.run("version", timeout=QUICK)  # says what is missing
-        self.docker.run("info", "--format", "{{.ServerVersion}}", timeout=QUICK)
+        self.docker.run("version", "--format", "{{.Server.Version}}", timeout=QUICK)
 
     def preflight(self, options: Options) -> None:
         """Everything that can be known to fail, before anything is made."""

@@ -92,10 +92,10 @@ def _cryptography() -> Requirement:
 
 
 def _docker() -> Requirement:
-    hint = "Install Docker and start its daemon (https://docs.docker.com/engine/install/); 'docker info' has to work for this user."
+    hint = "Install Docker and start its daemon (https://docs.docker.com/engine/install/); 'docker version' has to work for this user."
     if shutil.which("docker") is None:
         return Requirement("docker", False, "not on PATH", hint)
-    version = _output("docker", "info", "--format", "{{.ServerVersion}}")
+    version = _output("docker", "version", "--format", "{{.Server.Version}}")
     return Requirement("docker", version is not None, f"daemon {version} answers" if version else "no daemon answers", hint)
 
 

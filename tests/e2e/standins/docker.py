@@ -32,7 +32,7 @@ def main() -> None:
     state.log("docker", arguments)
     state.fail_if_asked("docker " + arguments[0])
     containers = {node["name"]: (cluster, node) for cluster in state.clusters("kind") for node in cluster["nodes"]}
-    if arguments == ["info", "--format", "{{.ServerVersion}}"]:
+    if arguments == ["version", "--format", "{{.Server.Version}}"]:
         print("28.2.2")
     elif arguments[:3] == ["inspect", "--type", "container"]:
         missing = [name for name in arguments[3:] if name not in containers]

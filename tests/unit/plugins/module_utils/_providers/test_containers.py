@@ -233,7 +233,7 @@ def test_mirrors():
 def test_a_cluster_of_somebody_else_is_left_alone(program):
     program(
         "docker",
-        f'if [ "$1" = info ]; then echo 28; else {printing(json.dumps([{**INSPECTED, "HostConfig": {}, "NetworkSettings": {}}]))}\nfi',
+        f'if [ "$1" = version ]; then echo 28; else {printing(json.dumps([{**INSPECTED, "HostConfig": {}, "NetworkSettings": {}}]))}\nfi',
     )
     program("kind", "echo it-control-plane")
     driver = kind.KindDriver("it")
