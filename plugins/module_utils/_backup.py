@@ -24,6 +24,7 @@ from ansible_collections.kplane.core.plugins.module_utils import (
     _stack_restore,
 )
 from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError
+from ansible_collections.kplane.core.plugins.module_utils._providers.base import Driver
 from ansible_collections.kplane.core.plugins.module_utils._providers.embedded import EmbeddedDriver
 
 Json = t.Dict[str, t.Any]
@@ -36,14 +37,24 @@ _BEHIND: t.Final = (
 )
 
 
+def _driver(params: _plane.Params) -> Driver | None:
+    """The driver of the management plane that is meant, which has to be there; none, if the options lead to a cluster directly."""
+    if _plane.is_given(params):
+        return None
+    chosen = _plane.choose(params)
+    if chosen.driver.find() is None:
+        raise _plane.PlaneAbsent(
+            f"There is no management plane {chosen.driver.name!r} of the provider {chosen.driver.provider!r} (chosen because "
+            f"{chosen.reason}). Bring one up with the playbook kplane.core.up first."
+        )
+    return chosen.driver
+
+
 def back_up(module: AnsibleModule) -> Json:
     """Write the file that the option C(dest) names."""
     params, path = module.params, _io.expand(module.params["dest"])
-    driver = None if _plane.is_given(params) else _plane.choose(params).driver
+    driver = _driver(params)
     if isinstance(driver, EmbeddedDriver):
-        plane = driver.find()
-        if plane is None:
-            raise _plane.PlaneAbsent(f"There is no management plane {driver.name!r} of the provider {driver.provider!r} to back up.")
         if module.check_mode:
             _backup_file.require_replaceable(path)
             return {"changed": True, "manifest": {}}
@@ -63,7 +74,7 @@ def back_up(module: AnsibleModule) -> Json:
 def restore(module: AnsibleModule) -> Json:
     """Restore from the file that the option C(src) names."""
     params, path, force = module.params, _io.expand(module.params["src"]), module.params["force"]
-    driver = None if _plane.is_given(params) else _plane.choose(params).driver
+    driver = _driver(params)
     with _backup_file.Archive(path) as archive:
         found: Json = {"file": path, "manifest": archive.manifest}
         if isinstance(driver, EmbeddedDriver):
