@@ -19,6 +19,7 @@ from kplane_server.http.handlers.connecting import connect
 from kplane_server.http.handlers.documents import Documents
 from kplane_server.http.handlers.openapi import OpenApi
 from kplane_server.http.handlers.serverpaths import Check, ServerPaths
+from kplane_server.http.handlers.snapshots import Snapshots
 from kplane_server.http.handlers.virtual import Virtual
 from kplane_server.http.handlers.watching import Watching
 from kplane_server.http.handlers.writing import Writing
@@ -63,6 +64,7 @@ class FrontDoor:
             "/": root_paths,
             "/version": server.version,
             "/metrics": server.metrics,
+            "/snapshot": Snapshots().get,
             "/api": documents.api,
             "/apis": documents.apis,
             "/.well-known/openid-configuration": issuer_discovery,
@@ -104,7 +106,7 @@ def root_paths(call: Call) -> Answer | Waits:
     for group, versions in call.plane.api.resources.groups().items():
         if group:
             paths += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in versions)]
-    paths += ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    paths += ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/snapshot", "/version"]
     return json_response({"paths": paths})
 
 
