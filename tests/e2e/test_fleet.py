@@ -429,23 +429,3 @@ def test_events_and_progress(server: Server, controller: Controller) -> None:
     for name in ("team-1", "team-2", "team-3"):
         assert [event["event"] for event in found if event["vcp"] == name] == ["written", "ready", "seeded", "done"]
     assert "\x1b" not in loud.output
-
-
-def _has_kubernetes_core(controller: Controller) -> bool:
-    return controller.run("ansible-doc", "-t", "module", "--list", "kubernetes.core", check=False).output.count("kubernetes.core.k8s ") > 0
-
-
-def test_kubernetes_core_on_a_hundred(server: Server, controller: Controller) -> None:
-    """Its modules work on the hosts of the dynamic inventory with nothing else set."""
-    if not _has_kubernetes_core(controller):
-        pytest.skip("THE COLLECTION kubernetes.core IS NOT HERE: name a folder that has it in KPLANE_TEST_COLLECTIONS")
-    controller.write("fleet.yml", inventory(server, "team-[001:100]"))
-    converge(controller)
-    controller.write("live.kplane.yml", {"plugin": "kplane.core.kplane", "planes": [{"kubeconfig": str(server.kubeconfig)}]})
-    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own", "namespace": "default"}}
-    task = {"kubernetes.core.k8s": {"definition": document | {"data": {"host": "{{ inventory_hostname }}"}}}}
-    controller.write("play.yml", [{"hosts": "kplane_vcps", "gather_facts": False, "tasks": [task]}])
-    assert controller.run("ansible-playbook", "-i", "live.kplane.yml", "play.yml", timeout=600).changed == 100
-    for name in control_planes(server):
-        assert server.vcp(name).get("/api/v1/namespaces/default/configmaps/own").ok()["data"] == {"host": name}
-    assert controller.run("ansible-playbook", "-i", "live.kplane.yml", "play.yml", timeout=600).changed == 0

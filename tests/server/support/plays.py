@@ -39,6 +39,9 @@ class Controller:
     """A machine that Ansible runs on."""
 
     folder: Path
+    #: Where other collections are, and programs that come before those of the machine.
+    collections: tuple[Path, ...] = ()
+    programs: tuple[Path, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,12 +51,12 @@ class Controller:
         home.mkdir(exist_ok=True)
         if not (collections / "core").is_symlink():
             (collections / "core").symlink_to(ROOT)
-        paths = [str(self.folder / "collections"), *filter(None, [os.environ.get("KPLANE_TEST_COLLECTIONS")])]
+        paths = [str(path) for path in (self.folder / "collections", *self.collections)]
         return strangers_environment(home) | {
             "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(paths),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([*map(str, self.programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
         }
 
     def write(self, name: str, content: Any) -> Path:

@@ -48,6 +48,8 @@ class GoProgram(NamedTuple):
 
     folder: Path
     command: tuple[str, ...] = ("build",)
+    #: What is built: the module itself, or a program of a module that it requires.
+    package: str = "."
 
 
 def _kubectl(name: str) -> GoProgram:
@@ -61,7 +63,17 @@ def _kubectl(name: str) -> GoProgram:
     return GoProgram(folder, ("build", f"-ldflags={flags}"))
 
 
+def _helm() -> GoProgram:
+    """The published helm, which says its version as the released program does."""
+    folder = ROOT / "tests" / "tools" / "helm"
+    found = re.search(r"helm\.sh/helm/v3 (v3\.\d+\.\d+)", (folder / "go.mod").read_text())
+    assert found is not None, f"{folder}/go.mod names no helm.sh/helm/v3"
+    flags = f"-ldflags=-X helm.sh/helm/v3/internal/version.version={found.group(1)}"
+    return GoProgram(folder, ("build", flags), "helm.sh/helm/v3/cmd/helm")
+
+
 GO_PROGRAMS: Final = {
+    "helm": _helm(),
     "kubectl-1.31": _kubectl("kubectl-1.31"),
     "kubectl-1.37": _kubectl("kubectl-1.37"),
     "clients.test": GoProgram(ROOT / "tests" / "clients" / "go", ("test", "-c")),
@@ -77,7 +89,7 @@ def program(name: str) -> Path | None:
     with _alone(PROGRAMS / f".{name}.lock"):
         newest = max(path.stat().st_mtime for path in source.folder.iterdir())
         if not made.exists() or made.stat().st_mtime < newest:
-            subprocess.run([go, *source.command, "-o", str(made), "."], cwd=source.folder, check=True, timeout=PATIENCE_SECONDS)
+            subprocess.run([go, *source.command, "-o", str(made), source.package], cwd=source.folder, check=True, timeout=PATIENCE_SECONDS)
             os.utime(made)
     return made
 
