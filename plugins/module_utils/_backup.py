@@ -23,7 +23,7 @@ from ansible_collections.kplane.core.plugins.module_utils import (
     _stack_backup,
     _stack_restore,
 )
-from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError
+from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError, ProviderMissing
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Driver
 from ansible_collections.kplane.core.plugins.module_utils._providers.embedded import EmbeddedDriver
 
@@ -57,6 +57,8 @@ def back_up(module: AnsibleModule) -> Json:
     if isinstance(driver, EmbeddedDriver):
         if module.check_mode:
             _backup_file.require_replaceable(path)
+            if driver.missing():
+                raise ProviderMissing(driver.missing())
             return {"changed": True, "manifest": {}}
         return driver.backup(path)
     with _site(module) as site:

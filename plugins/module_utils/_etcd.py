@@ -168,9 +168,9 @@ class Etcd:
         self.call("/v3/kv/txn", {"success": [{"request_put": {"key": pair.key, "value": pair.value}} for pair in batch]})
 
     def compact(self, revision: int) -> None:
-        """Forget the history before ``revision``."""
+        """Forget the history before ``revision``; its space can be used again when this returns."""
         try:
-            self.call("/v3/kv/compaction", {"revision": str(revision)})
+            self.call("/v3/kv/compaction", {"revision": str(revision), "physical": True})
         except EtcdError as exc:
             if _COMPACTED not in exc.message:  # a repeated call
                 raise

@@ -117,6 +117,7 @@ def restore(site: Site, archive: Archive) -> bool:
         _scale_down(site, component)
     with Etcd(site.connect) as etcd:
         etcd.clear(site.prefix)
+        etcd.compact(etcd.count(site.prefix)[1])  # else the old and the new together could be more than etcd may hold
         written = etcd.put(Pair(*line) for line in archive.lines(_stack_backup.ETCD_FILE))
         count, revision = etcd.count(site.prefix)
         if count != written:
