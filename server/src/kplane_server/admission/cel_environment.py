@@ -15,6 +15,7 @@ from kplane_server.admission.webhook_review import kind_of, options_of
 from kplane_server.model.errors import Json
 from kplane_server.model.identity import UserInfo, service_account_user
 from kplane_server.model.keys import ResourceId
+from kplane_server.registry.aside import on_loop
 from kplane_server.registry.attributes import Attributes
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.resource import ResourceInfo
@@ -108,7 +109,7 @@ def authorizer(attributes: Attributes, surroundings: Surroundings) -> Authorizer
 
     def decide(question: Question, account: tuple[str, str] | None) -> Verdict:
         user: UserInfo = attributes.user if account is None else service_account_user(*account)
-        return surroundings.authorize(user, question)
+        return on_loop(lambda: surroundings.authorize(user, question))
 
     value = AuthorizerValue(decide)
     info = attributes.info

@@ -9,15 +9,12 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from kplane_server.model.errors import Json
 from kplane_server.schema.cel.admission import compile_expression
-from kplane_server.schema.cel.program import CALL_LIMIT, Program
-from kplane_server.schema.cel.values import CompileError, CostExceeded, EvaluationError, Meter, Value
-
-#: What the conditions of one webhook may cost for one request.
-TOTAL_LIMIT: Final = 2 * CALL_LIMIT
+from kplane_server.schema.cel.budget import CONDITIONS_LIMIT, Budget, Place
+from kplane_server.schema.cel.program import Program
+from kplane_server.schema.cel.values import CompileError, CostExceeded, EvaluationError, Value
 
 
 class ConditionsFailed(Exception):
@@ -37,17 +34,17 @@ class MatchConditions:
     def __bool__(self) -> bool:
         return bool(self._conditions)
 
-    def match(self, variables: Mapping[str, Value]) -> bool:
-        """Whether all hold. One that is false decides, whatever becomes of the others. Raises ConditionsFailed."""
+    def match(self, variables: Mapping[str, Value], place: Place) -> bool:
+        """Whether all hold. One that is false decides, whatever becomes of the others. Raises ConditionsFailed, and Elsewhere."""
         if self._programs is None:
             self._programs = [_compiled(text) for text in self._conditions]
-        meter = Meter(TOTAL_LIMIT)
+        budget = Budget(CONDITIONS_LIMIT, place)
         problems = []
         for text, program in zip(self._conditions, self._programs, strict=True):
             try:
                 if isinstance(program, CompileError):
                     raise EvaluationError(f"compilation failed: {program.message}")
-                value = program.evaluate(variables, meter)
+                value = _evaluate(program, variables, budget)
                 if value is False:
                     return False
                 if value is not True:
@@ -59,6 +56,14 @@ class MatchConditions:
         if self._fails_open:
             return False
         raise ConditionsFailed(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
+
+
+def _evaluate(program: Program, variables: Mapping[str, Value], budget: Budget) -> Value:
+    meter = budget.open()
+    try:
+        return program.evaluate(variables, meter)
+    finally:
+        budget.close(meter)
 
 
 def _compiled(text: str) -> Program | CompileError:

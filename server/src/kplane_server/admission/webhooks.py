@@ -12,6 +12,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from kplane_server.admission.cel_environment import authorizer
@@ -27,6 +28,7 @@ from kplane_server.admission.webhook_versions import Shown, internal_error, patc
 from kplane_server.model.errors import BadRequest, Json
 from kplane_server.model.keys import ResourceId
 from kplane_server.model.resources import GroupVersionResource
+from kplane_server.registry.aside import judged
 from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.generic import Registry
 from kplane_server.registry.hooks import HookCaller, HookFailure
@@ -71,7 +73,7 @@ class _Webhooks(Plugin):
         others = self._equivalents.of(attributes.info, self._reach().resources) if hook.matcher.equivalent else ()
         return hook.matcher.find(attributes, others)
 
-    def _wants(self, hook: Webhook, attributes: Attributes, shown: Shown) -> bool:
+    async def _wants(self, hook: Webhook, attributes: Attributes, shown: Shown) -> bool:
         """Whether the match conditions hold. Raises Forbidden where they cannot be judged and the webhook fails closed."""
         if not hook.conditions:
             return True
@@ -83,7 +85,7 @@ class _Webhooks(Plugin):
             "authorizer": authorizer(attributes, self._surroundings),
         }
         try:
-            return hook.conditions.match(variables)
+            return await judged(partial(hook.conditions.match, variables))
         except ConditionsFailed as error:
             raise forbidden(attributes, str(error)) from error
 
@@ -143,7 +145,7 @@ class MutatingWebhooks(_Webhooks):
                 if shown is not None and shown.dirty:
                     await take_back(self._reach(), attributes, shown)
                 shown = await show(self._reach(), attributes, row)
-            if not self._wants(hook, attributes, shown):
+            if not await self._wants(hook, attributes, shown):
                 continue
             changed = await self._change(hook, attributes, shown)
             if changed:
@@ -190,7 +192,7 @@ class ValidatingWebhooks(_Webhooks):
             shown = views.get(row.gvr)
             if shown is None:
                 shown = views[row.gvr] = await show(self._reach(), attributes, row)
-            if self._wants(hook, attributes, shown):
+            if await self._wants(hook, attributes, shown):
                 wanted.append((hook, shown))
         if len(wanted) == 1:
             await self._judge(*wanted[0], attributes, 0)

@@ -26,11 +26,12 @@ from kplane_server.model.uids import random_uid
 from kplane_server.registry import codec, conversion
 from kplane_server.registry.attributes import Operation
 from kplane_server.registry.custom_rows import CustomResourceInfo
-from kplane_server.registry.documents import accept, check_types, complete, finalizer_causes, own_created, shape_causes
+from kplane_server.registry.documents import accept, check_types, complete, finalizer_causes, own_created
 from kplane_server.registry.generic import Registry, check_namespace, check_type, dedup_owner_references, generate_name, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.shapes import shape_causes
 from kplane_server.registry.strategies.base import Strategy
 from kplane_server.storage.api import ABSENT, RevisionMismatch, Stored
 
@@ -113,7 +114,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
     metadata["uid"] = random_uid()
     metadata["creationTimestamp"] = registry.now()
     strategy.prepare_for_create(obj, sctx)
-    reject(info, name, causes + (shape_causes(info, obj) or strategy.validate_create(obj, sctx)))
+    reject(info, name, causes + (await shape_causes(info, obj) or strategy.validate_create(obj, sctx)))
     for text in strategy.warnings(obj):
         ctx.warn(text)
     await registry.admission.validate(attributes)

@@ -8,7 +8,6 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#field-valid
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -23,7 +22,6 @@ from kplane_server.registry.options import RequestContext
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.schema.apply import managers
 from kplane_server.schema.apply.fieldset import FieldSet
-from kplane_server.schema.customresource import resource_causes
 from kplane_server.schema.defaulting import apply_defaults
 from kplane_server.schema.pruning import prune, unknown_field_messages
 from kplane_server.schema.typecheck import type_mismatch
@@ -77,13 +75,6 @@ def check_types(info: ResourceInfo, obj: Json) -> None:
     """A built-in document with a wrong type is a 400, as decoding into its Go type makes it."""
     if info.builtin and (why := type_mismatch(obj, schema_of(info))) is not None:
         raise BadRequest(_cannot_handle(info, why))
-
-
-def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None, warn: Callable[[str], None] | None = None) -> list[Cause]:
-    """What the schema of a custom resource, and its rules, have against a document; what an update leaves alone is only warned of."""
-    if not isinstance(info, CustomResourceInfo):
-        return []
-    return resource_causes(obj, info.schema, old=old, warn=warn)
 
 
 def finalizer_causes(info: ResourceInfo, metadata: Json) -> list[Cause]:

@@ -26,12 +26,13 @@ from kplane_server.model.metadata import metadata_update_causes
 from kplane_server.registry import codec
 from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.create import create
-from kplane_server.registry.documents import accept, check_types, complete, finalizer_causes, own_updated, shape_causes
+from kplane_server.registry.documents import accept, check_types, complete, finalizer_causes, own_updated
 from kplane_server.registry.generic import WRITE_ATTEMPTS, Registry, check_name, check_namespace, check_type, dedup_owner_references, reject
 from kplane_server.registry.kinds import strategy_of
 from kplane_server.registry.options import RequestContext
 from kplane_server.registry.reserving import MODIFIED
 from kplane_server.registry.resource import ResourceInfo
+from kplane_server.registry.shapes import shape_causes
 from kplane_server.registry.strategies.base import Strategy
 from kplane_server.schema.patch.json_patch import equal
 from kplane_server.storage.api import RevisionMismatch, Stored
@@ -150,7 +151,7 @@ async def _attempt(
     if not owned:
         new = attributes.object = own_updated(info, new, old, ctx, subresource, registry.now())
     causes += metadata_update_causes(new["metadata"], old["metadata"]) + finalizer_causes(info, new["metadata"])
-    reject(info, key.name, causes + (shape_causes(info, new, old, ctx.warn) or strategy.validate_update(new, old, sctx)))
+    reject(info, key.name, causes + (await shape_causes(info, new, old, ctx.warn) or strategy.validate_update(new, old, sctx)))
     for text in strategy.warnings(new, old):
         ctx.warn(text)
     if not admitted:

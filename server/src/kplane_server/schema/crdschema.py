@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from kplane_server.model.errors import Cause, Json
+from kplane_server.schema.cel.budget import HERE_LIMIT, Budget
 from kplane_server.schema.cel.rulechecks import check_count, check_rules
-from kplane_server.schema.cel.rules import Budget, validate_rules
+from kplane_server.schema.cel.rules import validate_rules
 from kplane_server.schema.crdrules import document_rules
 from kplane_server.schema.defaulting import copy_json
 from kplane_server.schema.limits import compile_pattern
@@ -24,6 +25,9 @@ from kplane_server.schema.validation import show, validate
 
 #: A schema with more nodes than this is refused (one definition may not eat the memory of all).
 MAX_NODES: Final = 20_000
+
+#: What the rules over all defaults of a schema may cost: they are evaluated at once.
+_DEFAULTS_LIMIT: Final = 4 * HERE_LIMIT
 
 _BOOLEANS: Final = frozenset(
     {"nullable", "exclusiveMaximum", "exclusiveMinimum", "uniqueItems", "x-kubernetes-int-or-string"}
@@ -319,7 +323,7 @@ def _complete_nested(values: Mapping[str, Json], schema: Mapping[str, Json] | No
 
 def _defaults(schema: Mapping[str, Json]) -> Iterator[Cause]:
     """Every default must be valid by its own schema and its rules, and must not have fields that would be pruned."""
-    root, budget = compile_resource_schema(schema), Budget()
+    root, budget = compile_resource_schema(schema), Budget(_DEFAULTS_LIMIT)
     for name, document in (schema.get("properties") or {}).items():
         if name not in ("apiVersion", "kind", "metadata"):
             yield from _node_defaults(root.properties[name], document, f"properties[{name}]", budget)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kplane_server.model.errors import Cause, Json
+from kplane_server.schema.cel.budget import Budget
 from kplane_server.schema.cel.rules import rules_of, validate_rules
 from kplane_server.schema.structural import Schema
 from kplane_server.schema.validation import validate
@@ -26,8 +27,13 @@ _NOT_CHECKED: Final = Cause(
 )
 
 
-def resource_causes(document: Json, schema: Schema, *, old: Json | None = None, warn: Callable[[str], None] | None = None) -> list[Cause]:
-    """What is wrong with a document. ``old``: what it was before an update. ``warn`` takes what an update may leave as it is."""
+def resource_causes(
+    document: Json, schema: Schema, *, old: Json | None = None, warn: Callable[[str], None] | None = None, budget: Budget | None = None
+) -> list[Cause]:
+    """What is wrong with a document.
+
+    old: what it was before an update. warn: takes what an update may leave as it is. budget: of the rules. Raises Elsewhere if it says so.
+    """
     if old is None:
         causes = validate(document, schema)
     else:
@@ -37,5 +43,5 @@ def resource_causes(document: Json, schema: Schema, *, old: Json | None = None, 
     if any(cause.reason in _BLOCKING for cause in causes):
         return [*causes, _NOT_CHECKED]
     if old is None:
-        return [*causes, *validate_rules(document, schema, warn=warn)]
-    return [*causes, *validate_rules(document, schema, old=old, warn=warn)]
+        return [*causes, *validate_rules(document, schema, warn=warn, budget=budget)]
+    return [*causes, *validate_rules(document, schema, old=old, warn=warn, budget=budget)]

@@ -11,24 +11,13 @@ from typing import Any, Final, NamedTuple
 from kplane_server.admission.policies.definitions import Expression, Policy, Scope, Validation
 from kplane_server.model.errors import Json
 from kplane_server.schema.cel.admission import Variables
+from kplane_server.schema.cel.budget import CALL_LIMIT, CONDITIONS_LIMIT, Budget, Place
 from kplane_server.schema.cel.patches import to_json
-from kplane_server.schema.cel.program import CALL_LIMIT
 from kplane_server.schema.cel.values import CostExceeded, EvaluationError, Meter, Value, type_name
 
-#: What all policies of one write may cost together, in the units of :class:`Meter`.
-REQUEST_LIMIT: Final = 3 * CALL_LIMIT
 #: The longest message that an expression may make, and the longest value of an audit annotation (bytes).
 MAX_MESSAGE: Final = 5 * 1024
 MAX_ANNOTATION: Final = 10 * 1024
-
-
-class Budget:
-    """What is left for the policies of one write."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, limit: int = REQUEST_LIMIT) -> None:
-        self.left = limit
 
 
 class Decision(NamedTuple):
@@ -51,9 +40,10 @@ class Outcome(NamedTuple):
 class Expressions:
     """The expressions of a policy over one write."""
 
-    def __init__(self, policy: Scope, bindings: Mapping[str, Value], params: Any, budget: Budget) -> None:
+    def __init__(self, policy: Scope, bindings: Mapping[str, Value], params: Any, place: Place) -> None:
         self._conditions = policy.conditions
-        self._budget = budget
+        self._place = place
+        self._budget = Budget(place=place)
         self._meter = Meter(0)
         self._known = dict(bindings)
         if policy.param_kind is not None:
@@ -64,9 +54,10 @@ class Expressions:
     def meant(self) -> bool:
         """Whether all match conditions hold. One that does not decides, even if another one fails."""
         errors = []
+        budget = Budget(CONDITIONS_LIMIT, self._place)
         for condition in self._conditions:
             try:
-                if self._run(condition, self._known) is not True:
+                if self._run(condition, self._known, budget) is not True:
                     return False
             except EvaluationError as error:
                 errors.append(str(error))
@@ -75,19 +66,18 @@ class Expressions:
         return True
 
     def value(self, expression: Expression) -> Value:
-        """The value of one that knows the variables. Raises EvaluationError."""
-        return self._run(expression, self._with_variables)
+        """The value of one that knows the variables. Raises EvaluationError, or Elsewhere, as all that evaluates here."""
+        return self._run(expression, self._with_variables, self._budget)
 
     def json(self, value: Value) -> Json:
         """A value as JSON, at a cost by its size: values may share parts, documents cannot. Raises EvaluationError."""
-        limit = min(CALL_LIMIT, self._budget.left)
-        meter = Meter(limit)
+        meter = self._budget.open()
         try:
             return to_json(value, meter)
         except CostExceeded as error:
             raise EvaluationError(str(error)) from error
         finally:
-            self._budget.left = max(0, self._budget.left - (limit - max(0, meter.left)))
+            self._budget.close(meter)
 
     def _step(self, expression: Expression) -> Callable[[], Value]:
         """A variable: evaluated at the cost of the expression that uses it first."""
@@ -99,16 +89,16 @@ class Expressions:
 
         return evaluate
 
-    def _run(self, expression: Expression, variables: Mapping[str, Value]) -> Value:
+    def _run(self, expression: Expression, variables: Mapping[str, Value], budget: Budget) -> Value:
         """The value of an expression. Every failure is an EvaluationError with upstream's words."""
         if expression.program is None:
             raise EvaluationError(expression.error)
-        limit = min(CALL_LIMIT, self._budget.left)
-        self._meter = Meter(limit)
+        left = budget.left
+        self._meter = budget.open()
         try:
             return expression.program.evaluate(variables, self._meter)
         except CostExceeded as error:
-            if limit < CALL_LIMIT:
+            if left < CALL_LIMIT:
                 raise EvaluationError(
                     "validation failed due to running out of cost budget, no further validation rules will be run"
                 ) from error
@@ -116,14 +106,14 @@ class Expressions:
         except EvaluationError as error:
             raise EvaluationError(f"expression '{expression.text}' resulted in error: {error}") from error
         finally:
-            self._budget.left = max(0, self._budget.left - (limit - max(0, self._meter.left)))
+            budget.close(self._meter)
 
 
 class Evaluation(Expressions):
     """A validating policy over one write."""
 
-    def __init__(self, policy: Policy, bindings: Mapping[str, Value], params: Any, budget: Budget) -> None:
-        super().__init__(policy, bindings, params, budget)
+    def __init__(self, policy: Policy, bindings: Mapping[str, Value], params: Any, place: Place) -> None:
+        super().__init__(policy, bindings, params, place)
         self._policy = policy
 
     def run(self) -> Outcome:
@@ -138,6 +128,7 @@ class Evaluation(Expressions):
             decision = self._judge(index, validation)
             if decision is not None:
                 decisions.append(decision)
+        self._budget = Budget(place=self._place)  # audit annotations have one of their own
         annotations, errors = self._annotations()
         return Outcome(decisions, annotations, errors)
 

@@ -8,15 +8,15 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/mutating-admissi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from kplane_server.admission.cel_environment import authorizer, namespace_document, request_document
 from kplane_server.admission.collections import Compiled
 from kplane_server.admission.plugin import Plugin, forbidden
-from kplane_server.admission.policies.definitions import Binding, MutatingPolicy, compile_bindings, compile_mutating_policies
-from kplane_server.admission.policies.evaluation import Budget, Expressions
+from kplane_server.admission.policies.definitions import Binding, MutatingPolicy, Mutation, compile_bindings, compile_mutating_policies
+from kplane_server.admission.policies.evaluation import Expressions
 from kplane_server.admission.policies.parameters import ConfigurationError, collect, param_row
 from kplane_server.admission.policies.patching import MutationFailed, mutate
 from kplane_server.admission.rounds import Rounds
@@ -25,9 +25,11 @@ from kplane_server.admission.webhook_matching import EXEMPT, REVIEWS
 from kplane_server.admission.webhook_versions import Shown, adopt, show, take_back
 from kplane_server.model.errors import ApiError, Cause, Json
 from kplane_server.model.keys import ResourceId
+from kplane_server.registry.aside import judged
 from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.generic import Registry
 from kplane_server.registry.resource import ResourceInfo
+from kplane_server.schema.cel.budget import Place
 from kplane_server.schema.cel.values import EvaluationError
 from kplane_server.schema.defaulting import copy_json
 from kplane_server.schema.patch.json_patch import equal
@@ -36,8 +38,6 @@ POLICIES: Final = ResourceId("mutatingadmissionpolicies.admissionregistration.k8
 BINDINGS: Final = ResourceId("mutatingadmissionpolicybindings.admissionregistration.k8s.io")
 #: What carries an object to change.
 _CHANGED: Final = (Operation.CREATE, Operation.UPDATE)
-#: After this much work others get their turn (units of the meter).
-_LONG: Final = 20_000
 
 
 class Failure(NamedTuple):
@@ -103,7 +103,6 @@ class _Run:
         self._surroundings = surroundings
         self._registry = registry
         self._invocations: list[Invocation] = []
-        self._budget = Budget()
         self._shown: Shown | None = None
 
     def select(self, policies: dict[str, MutatingPolicy], bound: dict[str, list[Binding]]) -> None:
@@ -140,11 +139,8 @@ class _Run:
             if attributes.round and invocation.key not in rounds.again:
                 continue
             shown = await self._show(invocation.row)
-            before = self._budget.left
-            if self._meant(invocation, shown):
-                self._invoke(invocation, shown, rounds)
-            if before - self._budget.left > _LONG:
-                await asyncio.sleep(0)
+            if await self._meant(invocation, shown):
+                await self._invoke(invocation, shown, rounds)
         if self._shown is not None and self._shown.dirty:
             rounds.call_again()
             attributes.reinvoke = True
@@ -160,7 +156,7 @@ class _Run:
             shown = self._shown = await show(self._registry, self._attributes, row)
         return shown
 
-    def _expressions(self, invocation: Invocation, shown: Shown) -> Expressions:
+    def _expressions(self, invocation: Invocation, shown: Shown, place: Place) -> Expressions:
         """The expressions of a policy over the document as it is now."""
         variables = {
             "object": shown.object,
@@ -169,24 +165,24 @@ class _Run:
             "namespaceObject": namespace_document(self._attributes),
             "authorizer": authorizer(self._attributes, self._surroundings),
         }
-        return Expressions(invocation.policy, variables, invocation.params, self._budget)
+        return Expressions(invocation.policy, variables, invocation.params, place)
 
-    def _meant(self, invocation: Invocation, shown: Shown) -> bool:
+    async def _meant(self, invocation: Invocation, shown: Shown) -> bool:
         if not invocation.policy.conditions:
             return True
         try:
-            return self._expressions(invocation, shown).meant()
+            return await judged(lambda place: self._expressions(invocation, shown, place).meant())
         except EvaluationError as error:
             self._fail(invocation.policy, Failure(invocation.policy.name, invocation.binding, str(error), "Invalid"))
             return False
 
-    def _invoke(self, invocation: Invocation, shown: Shown, rounds: Rounds) -> None:
+    async def _invoke(self, invocation: Invocation, shown: Shown, rounds: Rounds) -> None:
         """The mutations of a policy, in order; one that fails does not keep the others from their work."""
         policy = invocation.policy
         changed = False
         for mutation in policy.mutations:
             try:
-                document = mutate(mutation, self._expressions(invocation, shown), shown)
+                document = await judged(partial(self._mutated, mutation, invocation, shown))
             except MutationFailed as error:
                 self._fail(policy, Failure(policy.name, invocation.binding, str(error), "Invalid"))
                 continue
@@ -196,6 +192,9 @@ class _Run:
             self._attributes.reinvoke = True
         if policy.reinvoked:
             rounds.invoked.add(invocation.key)
+
+    def _mutated(self, mutation: Mutation, invocation: Invocation, shown: Shown, place: Place) -> Json:
+        return mutate(mutation, self._expressions(invocation, shown, place), shown)
 
     def _fail(self, policy: MutatingPolicy, failure: Failure) -> None:
         if not policy.ignores_failures:

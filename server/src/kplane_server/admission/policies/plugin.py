@@ -8,8 +8,8 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admis
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 import orjson
@@ -18,14 +18,16 @@ from kplane_server.admission.cel_environment import bindings as cel_bindings
 from kplane_server.admission.collections import Compiled
 from kplane_server.admission.plugin import Plugin, forbidden
 from kplane_server.admission.policies.definitions import Binding, Policy, compile_bindings, compile_policies
-from kplane_server.admission.policies.evaluation import Budget, Decision, Evaluation, Outcome
+from kplane_server.admission.policies.evaluation import Decision, Evaluation, Outcome
 from kplane_server.admission.policies.parameters import ConfigurationError, collect, param_row
 from kplane_server.admission.surroundings import Surroundings
 from kplane_server.admission.webhook_matching import EXEMPT, REVIEWS
 from kplane_server.model.errors import ApiError, Cause, Json
 from kplane_server.model.keys import ResourceId
+from kplane_server.registry.aside import judged
 from kplane_server.registry.attributes import Attributes, Operation
 from kplane_server.registry.resource import ResourceInfo
+from kplane_server.schema.cel.budget import Place
 
 POLICIES: Final = ResourceId("validatingadmissionpolicies.admissionregistration.k8s.io")
 BINDINGS: Final = ResourceId("validatingadmissionpolicybindings.admissionregistration.k8s.io")
@@ -34,8 +36,6 @@ BINDINGS: Final = ResourceId("validatingadmissionpolicybindings.admissionregistr
 _CODES: Final[Mapping[str, int]] = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413}
 _INVALID: Final = 422
 _FAILURE_KEY: Final = "validation.policy.admission.k8s.io/validation_failure"
-#: After this much work others get their turn (units of the meter).
-_LONG: Final = 20_000
 
 
 class Denial(NamedTuple):
@@ -78,12 +78,13 @@ class ValidatingPolicies(Plugin):
         run = _Run(attributes, self._surroundings)
         for name, policy in policies.items():
             if bindings := bound.get(name):
-                before = run.budget.left
-                run.judge(policy, bindings)
-                if before - run.budget.left > _LONG:
-                    await asyncio.sleep(0)
+                await run.judge(policy, bindings)
         if run.denials:
             raise refusal(attributes, run.denials[0])
+
+
+def _evaluated(policy: Policy, shown: Mapping[str, Json], params: Json | None, place: Place) -> Outcome:
+    return Evaluation(policy, shown, params, place).run()
 
 
 class _Run:
@@ -92,11 +93,10 @@ class _Run:
     def __init__(self, attributes: Attributes, surroundings: Surroundings) -> None:
         self.attributes = attributes
         self.denials: list[Denial] = []
-        self.budget = Budget()
         self._surroundings = surroundings
         self._shown: dict[str, dict[str, Json]] = {}
 
-    def judge(self, policy: Policy, bindings: list[Binding]) -> None:
+    async def judge(self, policy: Policy, bindings: list[Binding]) -> None:
         """One policy with its bindings."""
         table = self._surroundings.resources()
         try:
@@ -117,7 +117,8 @@ class _Run:
                 self._misconfigured(policy, binding.name, f"failed to configure binding: {error}")
                 continue
             for one in params:
-                outcome = Evaluation(policy, self._bindings(row), one, self.budget).run()
+                shown = self._bindings(row)
+                outcome = await judged(partial(_evaluated, policy, shown, one))
                 self._take(policy, binding, outcome)
                 for key, value in outcome.annotations.items():
                     if value not in notes.setdefault(key, []):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from kplane_server.schema.cel import operators
+from kplane_server.schema.cel.budget import CALL_LIMIT
 from kplane_server.schema.cel.parser import Call, Ident, Index, ListOf, Literal, MapOf, Node, Select, StructOf, dotted
 from kplane_server.schema.cel.registry import FUNCTIONS, METHODS, Function
 from kplane_server.schema.cel.values import (
@@ -167,6 +168,27 @@ def _index(compiler: Compiler, node: Index) -> Step:
     return index
 
 
+def _is_constant(node: Node) -> bool:
+    """Whether a part is written out: it is made once, and costs nothing."""
+    match node:
+        case Literal():
+            return True
+        case ListOf():
+            return all(_is_constant(item) and not optional for item, optional in node.items)
+        case MapOf():
+            return all(_is_constant(key) and _is_constant(value) and not optional for key, value, optional in node.entries)
+    return False
+
+
+def _folded(step: Step) -> Step:
+    """A constant, unless it is none after all (two keys of one name)."""
+    try:
+        value = step(Frame({}, Meter(CALL_LIMIT)))
+    except EvaluationError:
+        return step
+    return lambda frame: value
+
+
 def _list(compiler: Compiler, node: ListOf) -> Step:
     items = [(compiler.compile(item), optional) for item, optional in node.items]
 
@@ -181,7 +203,7 @@ def _list(compiler: Compiler, node: ListOf) -> Step:
                 out.append(value.value)
         return out
 
-    return make
+    return _folded(make) if _is_constant(node) else make
 
 
 def _optional(value: Value) -> Optional:
@@ -207,7 +229,7 @@ def _map(compiler: Compiler, node: MapOf) -> Step:
             out[key] = value
         return out
 
-    return make
+    return _folded(make) if _is_constant(node) else make
 
 
 #: Fields of a ``JSONPatch`` that are texts, empty unless they are given.
@@ -292,7 +314,6 @@ def _logic(compiler: Compiler, node: Call) -> Step:
     decisive = node.function == "_||_"
 
     def run(frame: Frame) -> Value:
-        frame.meter.charge(1)
         failure: EvaluationError | None = None
         try:
             value = left(frame)
@@ -319,7 +340,6 @@ def _conditional(compiler: Compiler, node: Call) -> Step:
     test, yes, no = (compiler.compile(argument) for argument in node.arguments)
 
     def run(frame: Frame) -> Value:
-        frame.meter.charge(1)
         decided = test(frame)
         if decided is True:
             return yes(frame)
@@ -391,11 +411,7 @@ def _has(compiler: Compiler, node: Call) -> Step:
     operand = compiler.compile(selection.operand)
     field, real = selection.field, unescape(selection.field)
 
-    def run(frame: Frame) -> Value:
-        frame.meter.charge(1)
-        return _optional_field(operand(frame), field, real).present
-
-    return run
+    return lambda frame: _optional_field(operand(frame), field, real).present
 
 
 _SPECIAL: Final[dict[str, Callable[[Compiler, Call], Step]]] = {

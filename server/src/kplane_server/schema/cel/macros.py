@@ -9,6 +9,7 @@ A loop runs in a frame of its own, so that its variables hide others only inside
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from kplane_server.schema.cel.compiler import MACROS, Compiler, Frame, Step
 from kplane_server.schema.cel.lists import sort_by_keys
@@ -30,7 +31,13 @@ def _names(node: Call, count: int) -> tuple[str, ...]:
     return names
 
 
-def _turns(compiler: Compiler, node: Call, names: tuple[str, ...]) -> Turns:
+#: What a turn costs beside the tests and values in it; an item that is added makes a list of its own, as cel-go counts.
+_TURN: Final = 3
+_DECIDING_TURN: Final = 4
+_APPENDED: Final = 12
+
+
+def _turns(compiler: Compiler, node: Call, names: tuple[str, ...], cost: int = _TURN) -> Turns:
     """The turns of a loop over the value that a macro is called on."""
     assert node.target is not None  # macros are calls on a value
     target = compiler.compile(node.target)
@@ -41,14 +48,14 @@ def _turns(compiler: Compiler, node: Call, names: tuple[str, ...]) -> Turns:
         variables, meter = inner.variables, frame.meter
         if len(names) == 2:
             for variables[names[0]], variables[names[1]] in _pairs(container):
-                meter.charge(3)
+                meter.charge(cost)
                 yield inner
             return
         if not isinstance(container, (list, dict)):
             raise EvaluationError("no such overload")
         name = names[0]
         for item in container:
-            meter.charge(3)
+            meter.charge(cost)
             variables[name] = item
             yield inner
 
@@ -75,7 +82,8 @@ def _quantifier(decisive: bool, variables: int) -> Callable[[Compiler, Call], St
 
     def make(compiler: Compiler, node: Call) -> Step:
         names = _names(node, variables)
-        turns, test = _turns(compiler, node, names), compiler.inner(node.arguments[variables], *names)
+        cost = _DECIDING_TURN if decisive else _TURN
+        turns, test = _turns(compiler, node, names, cost), compiler.inner(node.arguments[variables], *names)
 
         def run(frame: Frame) -> Value:
             failure: EvaluationError | None = None
@@ -97,7 +105,7 @@ def _quantifier(decisive: bool, variables: int) -> Callable[[Compiler, Call], St
 def _exists_one(variables: int) -> Callable[[Compiler, Call], Step]:
     def make(compiler: Compiler, node: Call) -> Step:
         names = _names(node, variables)
-        turns, test = _turns(compiler, node, names), compiler.inner(node.arguments[variables], *names)
+        turns, test = _turns(compiler, node, names, 1), compiler.inner(node.arguments[variables], *names)
         return lambda frame: sum(_boolean(test(inner)) for inner in turns(frame)) == 1
 
     return make
@@ -108,12 +116,11 @@ def _list_maker(variables: int, *, filtered: bool) -> Callable[[Compiler, Call],
 
     def make(compiler: Compiler, node: Call) -> Step:
         names = _names(node, variables)
-        turns = _turns(compiler, node, names)
+        turns = _turns(compiler, node, names, 1 if filtered else _APPENDED)
         test = compiler.inner(node.arguments[variables], *names) if filtered else None
-        value = compiler.inner(node.arguments[-1], *names)
+        value = _appended(compiler.inner(node.arguments[-1], *names)) if filtered else compiler.inner(node.arguments[-1], *names)
 
         def run(frame: Frame) -> Value:
-            frame.meter.charge(10)
             return [value(inner) for inner in turns(frame) if test is None or _boolean(test(inner))]
 
         return run
@@ -121,15 +128,21 @@ def _list_maker(variables: int, *, filtered: bool) -> Callable[[Compiler, Call],
     return make
 
 
+def _appended(value: Step) -> Step:
+    """An item of a list that is made."""
+
+    def step(frame: Frame) -> Value:
+        frame.meter.charge(_APPENDED - 1)
+        return value(frame)
+
+    return step
+
+
 def _filter(compiler: Compiler, node: Call) -> Step:
     names = _names(node, 1)
-    turns, test = _turns(compiler, node, names), compiler.inner(node.arguments[1], *names)
-
-    def run(frame: Frame) -> Value:
-        frame.meter.charge(10)
-        return [inner.variables[names[0]] for inner in turns(frame) if _boolean(test(inner))]
-
-    return run
+    turns, test = _turns(compiler, node, names, 1), compiler.inner(node.arguments[1], *names)
+    item = _appended(compiler.inner(node.arguments[0], *names))
+    return lambda frame: [item(inner) for inner in turns(frame) if _boolean(test(inner))]
 
 
 def _map_maker(*, filtered: bool, entries: bool) -> Callable[[Compiler, Call], Step]:

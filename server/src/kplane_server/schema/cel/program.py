@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A compiled expression, and what its evaluation may cost."""
+"""A compiled expression."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kplane_server.schema.cel import authorizer, conversions, kinds, lists, macros, network, patches, text
+from kplane_server.schema.cel.budget import CALL_LIMIT
 from kplane_server.schema.cel.compiler import Compiler, Frame
 from kplane_server.schema.cel.parser import parse
 from kplane_server.schema.cel.values import CompileError, Meter, Value
-
-#: What one evaluation may cost (about a tenth of a second). Upstream allows a million; but this runs on the event loop of everybody.
-CALL_LIMIT: Final = 100_000
 
 #: The libraries: importing them fills the tables of functions and macros that the compiler looks into.
 LIBRARIES: Final = (authorizer, conversions, kinds, lists, macros, network, patches, text)

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kplane_server.model.errors import Cause, Json
+from kplane_server.schema.cel.budget import Budget
 from kplane_server.schema.cel.convert import to_value
-from kplane_server.schema.cel.program import CALL_LIMIT, Program
+from kplane_server.schema.cel.program import Program
 from kplane_server.schema.cel.values import (
     NONE,
     CompileError,
     CostExceeded,
     EvaluationError,
-    Meter,
     Optional,
     Value,
     item_key,
@@ -32,8 +32,6 @@ from kplane_server.schema.cel.values import (
 from kplane_server.schema.patch.json_patch import equal
 from kplane_server.schema.structural import Schema
 
-#: What all rules of one document may cost together.
-TOTAL_LIMIT: Final = 2 * CALL_LIMIT
 #: The longest message that an expression may make (bytes).
 MAX_MESSAGE: Final = 5 * 1024
 _ABSENT: Final[Any] = object()
@@ -120,15 +118,6 @@ def _normal_path(text: str) -> str:
     return "".join(f".{name}" if name else f"[{key}]" for name, key in PATH_STEP.findall(text)).removeprefix(".")
 
 
-class Budget:
-    """What rules may still cost together."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, left: int = TOTAL_LIMIT) -> None:
-        self.left = left
-
-
 class _Run:
     """One validation: what it found, and what it may still cost."""
 
@@ -154,6 +143,7 @@ def validate_rules(
     """What the rules of a schema have against a document that is valid otherwise.
 
     old: the document before an update. warn: takes failures of rules over parts that did not change. budget: shared with others.
+    Raises Elsewhere if the budget says so.
     """
     node = rules_of(schema)
     if node is None:
@@ -230,8 +220,7 @@ def _evaluate(rule: Rule, bindings: dict[str, Value], path: str, shown: str, run
         text = "validation failed due to running out of cost budget, no further validation rules will be run"
         run.causes.append(_invalid(path, shown, text))
         raise _Stop
-    meter = Meter(min(CALL_LIMIT, run.budget.left))
-    limit = meter.left
+    meter = run.budget.open()
     try:
         result = rule.program.evaluate(bindings, meter)
     except CostExceeded as error:
@@ -245,7 +234,7 @@ def _evaluate(rule: Rule, bindings: dict[str, Value], path: str, shown: str, run
             text = f"{error} evaluating rule: {named}"
         return _invalid(path, shown, text)
     finally:
-        run.budget.left -= limit - max(meter.left, 0)
+        run.budget.close(meter)
     if result is True:
         return None
     detail = _message(rule, bindings, run) or rule.message or f"failed rule: {rule.text}"
@@ -259,14 +248,13 @@ def _message(rule: Rule, bindings: dict[str, Value], run: _Run) -> str | None:
     """The text that the rule's own expression makes; ``None`` if it fails to."""
     if rule.message_program is None:
         return None
-    meter = Meter(max(0, min(CALL_LIMIT, run.budget.left)))
-    limit = meter.left
+    meter = run.budget.open()
     try:
         text = rule.message_program.evaluate(bindings, meter)
     except (EvaluationError, CostExceeded):
         return None
     finally:
-        run.budget.left -= limit - max(meter.left, 0)
+        run.budget.close(meter)
     if not isinstance(text, str):
         return None
     text = text.strip()

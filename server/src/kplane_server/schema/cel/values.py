@@ -40,10 +40,10 @@ class CostExceeded(Exception):
 class Meter:
     """What an evaluation may still cost. One unit is about one step; functions over text and lists cost by their size."""
 
-    __slots__ = ("left",)
+    __slots__ = ("granted", "left")
 
     def __init__(self, limit: int) -> None:
-        self.left = limit
+        self.granted = self.left = limit
 
     def charge(self, units: int) -> None:
         self.left -= units
@@ -52,7 +52,7 @@ class Meter:
 
     def text(self, *sizes: int) -> None:
         """A walk over so many characters, at a tenth of a unit each."""
-        self.charge(1 + sum(sizes) // 10)
+        self.charge(sum(sizes) // 10)
 
 
 class Uint(int):
