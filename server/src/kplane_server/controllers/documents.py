@@ -26,7 +26,7 @@ def creation(key: ObjectKey, document: Document, now: str) -> Mutation:
     uid = random_uid()
     metadata: Document = {"name": key.name, "namespace": key.namespace} if key.namespace else {"name": key.name}
     metadata.update(uid=uid, creationTimestamp=now, **document.get("metadata", {}))
-    return Mutation(key, codec.encode({**document, "metadata": metadata}), ABSENT, uid=uid, owners=_owners(metadata))
+    return Mutation(key, codec.encode({**document, "metadata": metadata}), ABSENT, uid=uid, owners=owners_of(metadata))
 
 
 def change(stored: Stored, document: Document) -> Mutation:
@@ -37,7 +37,7 @@ def change(stored: Stored, document: Document) -> Mutation:
         codec.encode(document),
         stored.revision,
         uid=metadata.get("uid", ""),
-        owners=_owners(metadata),
+        owners=owners_of(metadata),
         terminating="deletionTimestamp" in metadata,
     )
 
@@ -49,7 +49,8 @@ def removal(stored: Stored, document: Document | None = None) -> Mutation:
     return Mutation(stored.key, draft, stored.revision, True, metadata.get("uid", ""))
 
 
-def _owners(metadata: Json) -> tuple[str, ...]:
+def owners_of(metadata: Json) -> tuple[str, ...]:
+    """The uids that the collector looks for."""
     references = metadata.get("ownerReferences")
     return tuple(reference["uid"] for reference in references) if references else ()
 

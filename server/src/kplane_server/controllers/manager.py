@@ -16,6 +16,7 @@ from kplane_server.controllers.dispatcher import Dispatcher
 from kplane_server.controllers.endpointmirroring import EndpointMirror
 from kplane_server.controllers.eventexpiry import EventExpirer
 from kplane_server.controllers.expiry import Expirer
+from kplane_server.controllers.fleets import FleetController
 from kplane_server.controllers.garbage import GarbageCollector
 from kplane_server.controllers.legacytokens import LegacyTokenCleaner
 from kplane_server.controllers.namespaces import NamespaceController
@@ -75,6 +76,7 @@ def _others(directory: Directory, clock: Callable[[], float]) -> list[Controller
     return [
         ConfigurationController(directory, clock),
         RegistrationController(directory, clock),
+        FleetController(directory, clock),
         AddonController(directory, clock),
         CustomResourceCleaner(directory),
         RootCaController(directory, clock),

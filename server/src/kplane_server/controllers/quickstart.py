@@ -124,7 +124,7 @@ class QuickStart:
         name, owner = record.name, document["metadata"]["uid"]
         texts = {b"name": name.encode(), b"owner": owner.encode(), b"now": now.encode()}
         whole = storage.Draft(change.draft.head, b"%b%b}" % (change.draft.tail[:-1], self._status % texts))
-        made = [Mutation(change.key, whole, change.expected, uid=owner)]
+        made = [Mutation(change.key, whole, change.expected, uid=owner, owners=documents.owners_of(document["metadata"]))]
         made.extend(template.mutation(texts, name, owner) for template in self._objects)
         made.append(self._make_secret(texts, record, owner))
         nonce = secrets.token_hex(8)

@@ -92,8 +92,7 @@ def _deletion(registry: Registry, item: Stored) -> tuple[Mutation | None, bool]:
     metadata["deletionTimestamp"] = registry.now()
     metadata["deletionGracePeriodSeconds"] = 0
     metadata["generation"] = metadata.get("generation", 0) + 1
-    owners = tuple(reference["uid"] for reference in metadata.get("ownerReferences") or ())
-    return Mutation(item.key, codec.encode(document), item.revision, uid=metadata.get("uid", ""), owners=owners, terminating=True), True
+    return _change(item.key, document, item.revision), True
 
 
 async def _drop_finalizer(registry: Registry, key: ObjectKey) -> None:
@@ -107,6 +106,14 @@ async def _drop_finalizer(registry: Registry, key: ObjectKey) -> None:
     await _rewrite(registry, key, change)
 
 
+def _change(key: ObjectKey, document: Json, revision: int, *, delete: bool = False) -> Mutation:
+    """Store (or delete) a document as it is, with what is indexed of it."""
+    metadata = document["metadata"]
+    owners = tuple(reference["uid"] for reference in metadata.get("ownerReferences") or ())
+    terminating = not delete and "deletionTimestamp" in metadata
+    return Mutation(key, codec.encode(document), revision, delete, metadata.get("uid", ""), owners, terminating)
+
+
 async def _rewrite(registry: Registry, key: ObjectKey, change: Callable[[Json], bool]) -> None:
     """Change a terminating definition; ``change`` says whether it stays."""
     for _ in range(_ATTEMPTS):
@@ -115,7 +122,7 @@ async def _rewrite(registry: Registry, key: ObjectKey, change: Callable[[Json], 
             return
         crd = codec.decode(stored.value)
         stays = change(crd)
-        mutation = Mutation(key, codec.encode(crd), stored.revision, not stays, crd["metadata"].get("uid", ""), terminating=stays)
+        mutation = _change(key, crd, stored.revision, delete=not stays)
         try:
             await registry.commit([mutation])
         except RevisionMismatch:
@@ -134,10 +141,7 @@ async def settle_names(registry: Registry, group: str) -> None:
             for item, crd in siblings:
                 others = [other for _, other in siblings if other is not crd]
                 if judge_names(crd, others, registry.now()):
-                    metadata = crd["metadata"]
-                    terminating = "deletionTimestamp" in metadata
-                    mutation = Mutation(item.key, codec.encode(crd), item.revision, uid=metadata["uid"], terminating=terminating)
-                    await registry.commit([mutation])
+                    await registry.commit([_change(item.key, crd, item.revision)])
         except RevisionMismatch:
             continue
         return

@@ -32,7 +32,7 @@ from kplane_server.registry.generic import Registry
 from kplane_server.registry.options import RequestContext, parse_delete_options
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.update import change
-from kplane_server.storage.api import Mutation, RevisionMismatch, Stored
+from kplane_server.storage.api import RevisionMismatch, Stored
 
 _BUDGETS: Final = ResourceId("poddisruptionbudgets.policy")
 _FINISHED: Final = ("Succeeded", "Failed")
@@ -120,6 +120,8 @@ def _free_to_go(pod: Json) -> bool:
 
 
 async def _take_from_budget(registry: Registry, namespace: str, name: str, pod: Json, ctx: RequestContext) -> None:
+    row = registry.resources.by_storage(_BUDGETS)
+    assert row is not None  # a built-in resource
     for _ in range(_BUDGET_ATTEMPTS):
         budgets = _budgets_of(registry, namespace, pod)
         if not budgets:
@@ -140,7 +142,7 @@ async def _take_from_budget(registry: Registry, namespace: str, name: str, pod: 
         if ctx.dry_run:
             return
         try:
-            await registry.commit([Mutation(stored.key, codec.encode(budget), stored.revision, uid=budget["metadata"].get("uid", ""))])
+            await registry.commit([registry.mutation(row, stored.key, budget, stored.revision)])
         except RevisionMismatch:
             continue
         return

@@ -164,7 +164,8 @@ def default_cluster_roles() -> frozenset[str]:
 
 def root_objects() -> list[Document]:
     """The objects of root alone."""
-    return [*(established(definition) for definition in _load("crds.yaml")), *_documents("root.yaml")]
+    definitions = [*_load("crds.yaml"), *_load("fleets.yaml")]
+    return [*map(established, definitions), *_documents("root.yaml")]
 
 
 def root_ca_config_map(namespace: str, ca: str) -> Document:

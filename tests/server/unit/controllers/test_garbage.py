@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.widgets import crd, widget
-from support.world import World
+from support.world import ADMIN, World
 
 Document = dict[str, Any]
 
@@ -204,3 +204,27 @@ async def test_collection_goes_on_after_a_crash_at_any_write(policy: str) -> Non
         assert there(world, "owner", "a", "b") == (["a", "b"] if policy == "Orphan" else [])
         assert world.store.pending_garbage() == []
         await world.stop()
+
+
+async def test_an_owner_is_known_whoever_wrote_last(world: World) -> None:
+    """What the server itself writes into an object (here the status of a budget) leaves its owners known."""
+    from kplane_server.registry.options import RequestContext
+
+    owner = await config_map(world, "owner")
+    budget: Document = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "spec": {"selector": {"matchLabels": {"a": "b"}}}}
+    await world.create({**budget, "metadata": {"name": "b", "namespace": "default", "ownerReferences": [reference(owner)]}})
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    await world.create(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default", "labels": {"a": "b"}}, "spec": spec}
+    )
+    api, pods, budgets = world.api(), world.info("Pod"), world.info("PodDisruptionBudget")
+    running = {**world.read("Pod", "p", "default"), "status": {"phase": "Running"}}
+    await api.update(pods, "default", "p", running, RequestContext(ADMIN), "status")
+    allowed = {"disruptionsAllowed": 1, "observedGeneration": 1, "currentHealthy": 1, "desiredHealthy": 0, "expectedPods": 1}
+    counted = {**world.read("PodDisruptionBudget", "b", "default"), "status": allowed}
+    await api.update(budgets, "default", "b", counted, RequestContext(ADMIN), "status")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    await api.create(pods, "default", eviction, RequestContext(ADMIN), name="p", subresource="eviction")
+    assert world.read("PodDisruptionBudget", "b", "default")["status"]["disruptionsAllowed"] == 0
+    await world.delete("ConfigMap", "owner", "default")
+    await world.settle(lambda: world.get("PodDisruptionBudget", "b", "default") is None)
