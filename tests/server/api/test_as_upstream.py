@@ -96,3 +96,66 @@ def test_a_job_without_labels_has_those_of_its_pods(vcp: Client) -> None:
 def test_nonsense_for_a_time_limit_is_refused(vcp: Client) -> None:
     vcp.get(f"{CM}?timeoutSeconds=x").fails(400, "BadRequest")
     vcp.get("/apis/apps/v1/replicasets?fieldSelector=status.replicas%3D1").fails(400, "BadRequest")
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+    "ports of the host": (
+        "/api/v1/namespaces/default/pods",
+        {"hostNetwork": True, "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80, "hostPort": 81}]}]},
+        "spec.containers[0].ports[0].hostPort",
+    ),
+    "a field that is not told": (
+        "/api/v1/namespaces/default/pods",
+        {"containers": [{"name": "c", "image": "i", "env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.nothing"}}}]}]},
+        "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath",
+    ),
+    "privileged and not": (
+        "/api/v1/namespaces/default/pods",
+        {"containers": [{"name": "c", "image": "i", "securityContext": {"privileged": True, "allowPrivilegeEscalation": False}}]},
+        "spec.containers[0].securityContext",
+    ),
+    "a path that leaves": (
+        "/api/v1/namespaces/default/pods",
+        {**TEMPLATE["spec"], "volumes": [{"name": "v", "hostPath": {"path": "/a/../b"}}]},
+        "spec.volumes[0].hostPath.path",
+    ),
+    "ranges without a balancer": (
+        "/api/v1/namespaces/default/services",
+        {"ports": [{"port": 80}], "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+        "spec.LoadBalancerSourceRanges",
+    ),
+    "an address of everybody": (
+        "/api/v1/namespaces/default/services",
+        {"ports": [{"port": 80}], "externalIPs": ["127.0.0.1"]},
+        "spec.externalIPs[0]",
+    ),
+    "a selector of one's own that is not there": (
+        "/apis/batch/v1/namespaces/default/jobs",
+        {"manualSelector": True, "template": {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}},
+        "spec.selector",
+    ),
+    "no group": (
+        "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+        {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"}},
+        "spec.scaleTargetRef.apiVersion",
+    ),
+    "a scope of no values": (
+        "/api/v1/namespaces/default/resourcequotas",
+        {"hard": {"cpu": "1"}, "scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In"}]}},
+        "spec.scopeSelector.matchExpressions.values",
+    ),
+    "half a pod": ("/api/v1/namespaces/default/resourcequotas", {"hard": {"pods": "1.5"}}, "spec.hard[pods]"),
+    "an odd limit": ("/api/v1/namespaces/default/limitranges", {"limits": [{"type": "Odd"}]}, "spec.limits[0].type"),
+    "a level without an answer": (
+        "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations",
+        {"type": "Limited", "limited": {}},
+        "spec.limited.limitResponse.type",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_refused_as_upstream(vcp: Client, wrong: str) -> None:
+    path, spec, field = WRONG[wrong]
+    status = vcp.post(f"{path}?dryRun=All", {"metadata": {"name": "x"}, "spec": spec}).fails(422, "Invalid")
+    assert field in [cause["field"] for cause in status["details"]["causes"]]

@@ -47,6 +47,7 @@ FUNCTIONS: Final[dict[str, Check]] = {
     "core.v1.EnvVar": pods.env_var,
     "core.v1.EphemeralContainer": pods.container,
     "core.v1.HTTPGetAction": pods.http_get,
+    "core.v1.HostPathVolumeSource": pods.host_path,
     "core.v1.KeyToPath": pods.key_to_path,
     "core.v1.LifecycleHandler": pods.handler,
     "core.v1.LimitRangeItem": config.limit_range_item,
@@ -62,6 +63,7 @@ FUNCTIONS: Final[dict[str, Check]] = {
     "core.v1.ResourceQuotaSpec": config.quota_spec,
     "core.v1.ResourceRequirements": pods.resources,
     "core.v1.Secret": config.secret,
+    "core.v1.ScopedResourceSelectorRequirement": config.scope_requirement,
     "core.v1.ServiceSpec": services.service_spec,
     "core.v1.TCPSocketAction": pods.tcp_socket,
     "core.v1.Toleration": pods.toleration,
@@ -87,6 +89,7 @@ FUNCTIONS: Final[dict[str, Check]] = {
     "rbac.v1.Role": config.role,
     "rbac.v1.RoleBinding": config.role_binding,
     "rbac.v1.Subject": config.subject,
+    "storage.v1.StorageClass": config.storage_class,
 }
 
 CHECKER: Final = Checker(ROWS, FUNCTIONS)

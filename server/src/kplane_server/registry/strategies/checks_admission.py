@@ -175,6 +175,9 @@ def priority_level_spec(obj: Object, path: str) -> Iterator[Cause]:
         yield field_not_supported(join(path, "type"), kind or "", ["Exempt", "Limited"])
     if kind == "Limited" and obj.get("limited") is None:
         yield field_required(join(path, "limited"), "must not be empty when type is Limited")
+    limited = obj.get("limited")
+    if isinstance(limited, dict) and limited.get("limitResponse") is None:
+        yield field_not_supported(join(path, "limited", "limitResponse", "type"), "", ["Queue", "Reject"])
     if kind == "Limited" and obj.get("exempt") is not None:
         yield field_forbidden(join(path, "exempt"), "must be nil if the type is Limited")
     if kind == "Exempt" and obj.get("limited") is not None:

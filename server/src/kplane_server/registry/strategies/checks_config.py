@@ -327,12 +327,36 @@ def priority_class_update(new: Document, old: Document, ctx: StrategyContext) ->
     return causes
 
 
+#: What a quota counts, and does not measure.
+_WHOLE: Final = frozenset(
+    {
+        *("configmaps", "persistentvolumeclaims", "pods", "replicationcontrollers", "resourcequotas", "secrets"),
+        *("services", "services.loadbalancers", "services.nodeports"),
+    }
+)
+
+
 def quota_spec(obj: Object, path: str) -> Iterator[Cause]:
     for name, amount in section(obj, "hard").items():
         at = f"{join(path, 'hard')}[{name}]"
         yield from (field_invalid(at, name, problem) for problem in metadata.qualified_name_problems(name))
-        if (figure := _amount(amount)) is not None and figure < 0:
+        figure = _amount(amount)
+        if figure is not None and figure < 0:
             yield field_invalid(at, amount, "must be greater than or equal to 0")
+        if figure is not None and name in _WHOLE and figure != int(figure):
+            yield field_invalid(at, amount, "must be an integer")
+
+
+def scope_requirement(obj: Object, path: str) -> Iterator[Cause]:
+    if obj.get("operator") in ("In", "NotIn") and not obj.get("values"):
+        why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
+        yield field_required(join(path.rpartition("[")[0], "values"), why)
+
+
+def storage_class(obj: Object, path: str) -> Iterator[Cause]:
+    name = (obj.get("provisioner") or "").lower()
+    if name:
+        yield from (field_invalid(join(path, "provisioner"), name, problem) for problem in metadata.qualified_name_problems(name))
 
 
 def limit_range_item(obj: Object, path: str) -> Iterator[Cause]:
@@ -347,7 +371,10 @@ def limit_range_item(obj: Object, path: str) -> Iterator[Cause]:
                     other = {"defaultRequest": "default request", "default": "default", "max": "max"}[high_field]
                     why = f"{label} value {amount} is greater than {other} value {high[name]}"
                     yield field_invalid(f"{join(path, low_field)}[{name}]", amount, why)
-    if obj.get("type") == "Pod":
+    kind = obj.get("type") or ""
+    if kind and kind not in ("Pod", "Container", "PersistentVolumeClaim") and "/" not in kind:
+        yield field_invalid(join(path, "type"), kind, "must be a standard limit type or fully qualified")
+    if kind == "Pod":
         for field in ("default", "defaultRequest"):
             if obj.get(field):
                 yield field_forbidden(join(path, field), "may not be specified when `type` is 'Pod'")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -25,6 +26,10 @@ from kplane_server.registry.strategies.checks import Object, bounds_cause, join,
 
 _HANDLERS: Final = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 _NOT_VOLUME_SOURCES: Final = frozenset({"name"})
+#: Fields of its Pod that a container may be told in its environment.
+_ENV_FIELD: Final = re.compile(
+    r"metadata\.(name|namespace|uid|(labels|annotations)\['[^']*'\])|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?)"
+).fullmatch
 _ENV_SOURCES: Final = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 
 
@@ -66,6 +71,9 @@ def env_var(obj: Object, path: str) -> Iterator[Cause]:
         yield field_invalid(at, "", "may not be specified when `value` is not empty")
     elif len(present) > 1:
         yield field_invalid(at, "", "may not have more than one field specified at a time")
+    elif (field := section(source, "fieldRef").get("fieldPath")) and not _ENV_FIELD(field):
+        why = f"error converting fieldPath: field label not supported: {field}"
+        yield field_invalid(join(at, "fieldRef", "fieldPath"), field, why)
 
 
 def resources(obj: Object, path: str) -> Iterator[Cause]:
@@ -97,6 +105,10 @@ def _value(amount: Json) -> Json:
 
 
 def container(obj: Object, path: str) -> Iterator[Cause]:
+    context = section(obj, "securityContext")
+    if context.get("allowPrivilegeEscalation") is False and context.get("privileged") is True:
+        why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        yield field_invalid(join(path, "securityContext"), context, why)
     mounts = objects(obj, "volumeMounts")
     seen: set[Json] = set()
     for index, mount in enumerate(mounts):
@@ -125,6 +137,8 @@ def pod_spec(obj: Object, path: str) -> Iterator[Cause]:
     yield from _init_containers(obj, path)
     if obj.get("hostNetwork") is not True:
         yield from _host_ports(obj, path)
+    else:
+        yield from _host_network_ports(obj, path)
     yield from metadata.label_causes(obj.get("nodeSelector"), join(path, "nodeSelector"))
     if obj.get("dnsPolicy") == "None" and not section(obj, "dnsConfig").get("nameservers"):
         why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
@@ -178,6 +192,20 @@ def _host_ports(obj: Object, path: str) -> Iterator[Cause]:
                     shown = f"{key[2]}/{key[0]}"
                     yield field_duplicate(f"{join(path, 'containers')}[{index}].ports[{number}].hostPort", shown)
                 seen.add(key)
+
+
+def _host_network_ports(obj: Object, path: str) -> Iterator[Cause]:
+    for field in ("containers", "initContainers"):
+        for index, item in enumerate(objects(obj, field)):
+            for number, port in enumerate(objects(item, "ports")):
+                if port.get("hostPort") and port["hostPort"] != port.get("containerPort"):
+                    at = f"{join(path, field)}[{index}].ports[{number}].hostPort"
+                    yield field_invalid(at, port["hostPort"], "must match `containerPort` when `hostNetwork` is true")
+
+
+def host_path(obj: Object, path: str) -> Iterator[Cause]:
+    if ".." in (obj.get("path") or "").split("/"):
+        yield field_invalid(join(path, "path"), obj["path"], "must not contain '..'")
 
 
 def volume(obj: Object, path: str) -> Iterator[Cause]:

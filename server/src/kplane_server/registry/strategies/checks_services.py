@@ -15,6 +15,7 @@ from kplane_server.registry.strategies.base import Document, StrategyContext
 from kplane_server.registry.strategies.checks import Object, ip_text, join, objects, section, too_many
 from kplane_server.registry.strategies.checks_pods import port_or_name
 
+_LOCAL_MULTICAST: Final = {4: ip_network("224.0.0.0/24"), 6: ip_network("ff02::/16")}
 _HEADLESS: Final = "None"
 _EXTERNAL: Final = ("NodePort", "LoadBalancer")
 _MAX_ENDPOINTS: Final = 1000
@@ -47,6 +48,26 @@ def service_spec(obj: Object, path: str) -> Iterator[Cause]:
     for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
         if obj.get(field) is not None and kind != "LoadBalancer":
             yield field_forbidden(join(path, field), "may only be used when `type` is 'LoadBalancer'")
+    if obj.get("loadBalancerSourceRanges") and kind != "LoadBalancer":
+        yield field_forbidden(join(path, "LoadBalancerSourceRanges"), "may only be used when `type` is 'LoadBalancer'")
+    for index, text in enumerate(obj.get("externalIPs") or ()):
+        yield from _special(text, f"{join(path, 'externalIPs')}[{index}]")
+
+
+def _special(text: str, path: str) -> Iterator[Cause]:
+    """Addresses that mean another machine to everybody, or none. Those that are no addresses are refused elsewhere."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return
+    if address.is_unspecified:
+        yield field_invalid(path, text, f"may not be unspecified ({text})")
+    if address.is_loopback:
+        yield field_invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    if address.is_link_local:
+        yield field_invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    if address in _LOCAL_MULTICAST[address.version]:
+        yield field_invalid(path, text, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
 
 
 def _ports(obj: Object, ports: list[Object], path: str) -> Iterator[Cause]:
@@ -134,6 +155,9 @@ def service_update(new: Document, old: Document, ctx: StrategyContext) -> list[C
 def endpoint_subset(obj: Object, path: str) -> Iterator[Cause]:
     if not objects(obj, "addresses") and not objects(obj, "notReadyAddresses"):
         yield field_required(path, "must specify `addresses` or `notReadyAddresses`")
+    for field in ("addresses", "notReadyAddresses"):
+        for index, address in enumerate(objects(obj, field)):
+            yield from _special(address.get("ip") or "", f"{join(path, field)}[{index}].ip")
     if len(objects(obj, "ports")) > 1:
         for index, port in enumerate(objects(obj, "ports")):
             if not port.get("name"):

@@ -34,6 +34,8 @@ def _selector_and_template(obj: Object, path: str, kind: str) -> Iterator[Cause]
     at = join(path, "selector")
     if not isinstance(selector, dict):
         yield field_required(at)
+        labels = section(template, "metadata").get("labels")
+        yield field_invalid(join(path, "template", "metadata", "labels"), labels, "`selector` does not match template `labels`")
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
         yield field_invalid(at, {}, f"empty selector is invalid for {kind}")
     elif not _selected(selector, section(template, "metadata").get("labels")):
@@ -162,6 +164,8 @@ def job_spec(obj: Object, path: str) -> Iterator[Cause]:
     if isinstance(selector, dict) and not _selected(selector, section(template, "metadata").get("labels")):
         labels = section(template, "metadata").get("labels") or {}
         yield field_invalid(join(at, "metadata", "labels"), _go_map(labels), "`selector` does not match template `labels`")
+    elif selector is None and path == "spec" and obj.get("manualSelector") is True:  # the template of a CronJob has none
+        yield field_required(join(path, "selector"))
     yield from _indexed(obj, path)
 
 
@@ -241,6 +245,15 @@ def autoscaler_spec(obj: Object, path: str) -> Iterator[Cause]:
         yield field_invalid(join(path, "maxReplicas"), high, "must be greater than or equal to `minReplicas`")
     if not section(obj, "scaleTargetRef"):
         yield field_required(join(path, "scaleTargetRef", "kind"))
+        yield field_required(join(path, "scaleTargetRef", "name"))
+
+
+def autoscaler_create(obj: Document, ctx: StrategyContext) -> list[Cause]:
+    """A new one names the group of what it scales; those that are there already may leave it out."""
+    version = section(obj, "spec", "scaleTargetRef").get("apiVersion") or ""
+    if "/" in version:
+        return []
+    return [field_invalid("spec.scaleTargetRef.apiVersion", version, "apiVersion must specify API group")]
 
 
 _METRIC_FIELDS: Final = {

@@ -120,7 +120,7 @@ ROWS: Final[dict[tuple[str, str], dict[str, Any]]] = {
         **_generation(),
         "initial_status": {"replicas": 0, "availableReplicas": 0},
     },
-    ("autoscaling", "horizontalpodautoscalers"): {},
+    ("autoscaling", "horizontalpodautoscalers"): {"create_validator": checks_workloads.autoscaler_create},
     ("batch", "cronjobs"): {"create_validator": checks_workloads.cron_job_name, **_generation(), "initial_status": {}},
     ("batch", "jobs"): {
         "update_validator": checks_workloads.job_update,
