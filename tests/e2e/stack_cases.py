@@ -101,7 +101,7 @@ def render(folder: Path, cases: dict[str, tuple[str, Json]] | None = None) -> di
     (folder / "roles" / "management_plane" / "tasks").mkdir()
     task = {
         "ansible.builtin.copy": {
-            "content": "{{ management_plane_manifests | to_json }}",
+            "content": "{{ {'manifests': management_plane_manifests, 'images': management_plane_images} | to_json }}",
             "dest": f"{folder}/{{{{ case }}}}.json",
             "mode": "0600",
         }
@@ -124,10 +124,16 @@ def render(folder: Path, cases: dict[str, tuple[str, Json]] | None = None) -> di
     assert done.returncode == 0, done.stdout + done.stderr
     found = {}
     for case in cases:
-        texts = json.loads((folder / f"{case}.json").read_text())
+        texts = json.loads((folder / f"{case}.json").read_text())["manifests"]
         documents = [document for text in texts for document in yaml.safe_load_all(text) if document]
         found[case] = [entry for document in documents for entry in (document["items"] if document["kind"] == "List" else [document])]
     return found
+
+
+def listed_images(folder: Path, case: str) -> list[str]:
+    """The images that the playbook ``images`` would list, of a case that was rendered into a folder."""
+    images: list[str] = json.loads((folder / f"{case}.json").read_text())["images"]
+    return images
 
 
 def pods(documents: list[Json]) -> Iterator[tuple[str, Json]]:

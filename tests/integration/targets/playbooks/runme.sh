@@ -65,6 +65,9 @@ shows '\*  *demo  *starter  *yes'
 play get_clusters + -e "kplane_output_file=$work/clusters.json" -e kplane_label_selector=team=blue
 python3 -c 'import json, sys; assert [c["name"] for c in json.load(open(sys.argv[1]))] == ["a", "b"]' "$work/clusters.json"
 
+play images 0 -e kplane_provider=kind -e kplane_etcd_image=registry.example:5000/etcd:v3.5.13
+shows 'registry.example:5000/etcd:v3.5.13'
+shows 'kindest/node:'
 play set_provider + -e kplane_provider=embedded
 play set_provider 0 -e kplane_provider=embedded
 play set_provider + -e kplane_provider=auto
