@@ -19,14 +19,20 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kplane.core.plugins.module_utils import _plane
 from ansible_collections.kplane.core.plugins.module_utils._diff import Differences
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
-from ansible_collections.kplane.core.plugins.plugin_utils import _fleet_plan, _fleet_record, _fleet_run, _fleet_seed, _fleet_spec
+from ansible_collections.kplane.core.plugins.plugin_utils import (
+    _fleet_plan,
+    _fleet_record,
+    _fleet_run,
+    _fleet_seed,
+    _fleet_spec,
+    _progress,
+)
 from ansible_collections.kplane.core.plugins.plugin_utils._fleet_hosts import Hosts
 from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import Wanted
-from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event, Progress
+from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event
 
 #: Ansible takes the terminal away from the processes that tasks run in, so this is asked when the plugin is loaded.
-_TERMINAL = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-_ERASE_LINE_ABOVE = "\x1b[1A\x1b[2K"
+_TERMINAL = _progress.is_terminal(sys.stdout)
 
 ARGUMENTS: t.Final[dict[str, t.Any]] = {
     "fleet": {"type": "str", "required": True},
@@ -184,21 +190,24 @@ class ActionModule(ActionBase):
             finally:
                 inbox.put(index)
 
+        for share in shares:
+            inbox.put(Event("planned", "", share.plane.context, fleet=policy.fleet, total=len(share.plan.jobs)))
         threads = [threading.Thread(target=work, args=(index, share), daemon=True) for index, share in enumerate(shares)]
         for thread in threads:
             thread.start()
-        self._report(inbox, len(threads), sum(len(share.plan.jobs) for share in shares), arguments)
+        self._report(inbox, len(threads), arguments)
         if defects:
             raise defects[0]
         return [outcome for index in sorted(found) for outcome in found[index]]
 
-    def _report(self, inbox: queue.SimpleQueue[Event | int], running: int, total: int, arguments: t.Mapping[str, t.Any]) -> None:
+    def _report(self, inbox: queue.SimpleQueue[Event | int], running: int, arguments: t.Mapping[str, t.Any]) -> None:
         mode = arguments["progress"]
-        shown = mode == "always" or (mode == "auto" and _TERMINAL)
-        progress = Progress(total)
+        shown = mode == "always" or (mode == "auto" and _TERMINAL and _progress.SHOWN_VARIABLE not in os.environ)
+        progress = _progress.Progress(0)
         lines = 0
         with contextlib.ExitStack() as stack:
-            events = stack.enter_context(_fleet_record.events_file(arguments["events"])) if arguments["events"] else None
+            paths = [*filter(None, [arguments["events"]]), *_progress.event_paths()]
+            files = [stack.enter_context(_fleet_record.events_file(path)) for path in paths]
             while running:
                 try:
                     event = inbox.get(timeout=0.2)
@@ -208,10 +217,9 @@ class ActionModule(ActionBase):
                     running -= 1
                 elif event is not None:
                     progress.see(event)
-                    if events is not None:
-                        events.write(event.line(time.time()) + "\n")
+                    line = event.line(time.time()) + "\n"
+                    for file in files:
+                        file.write(line)
                 if shown and (progress.due() or (not running and lines)):
-                    self._display.display(
-                        (_ERASE_LINE_ABOVE if lines and _TERMINAL else "") + f"{arguments['fleet']}: {progress.line()}", screen_only=True
-                    )
+                    self._display.display((_progress.ERASE_LINE_ABOVE if lines and _TERMINAL else "") + progress.line(), screen_only=True)
                     lines += 1

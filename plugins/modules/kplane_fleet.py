@@ -94,12 +94,12 @@ options:
     type: path
   events:
     description:
-      - A file that each event of the run is appended to as one line of JSON, while it goes on. Callback plugins, dashboards and
-        C(tail -f) can follow it.
+      - A file that each event of the run is appended to as one line of JSON, while it goes on, for dashboards and C(tail -f). Callback
+        plugins name files of their own in E(KPLANE_FLEET_EVENTS). The callback P(kplane.core.fleet#callback) says what an event is.
     type: path
   progress:
     description:
-      - Whether to show how far it is, twice a second. V(auto) does so if the output is a terminal.
+      - Whether to show how far it is, twice a second. V(auto) does so if the output is a terminal and no callback plugin does.
     type: str
     choices: [auto, always, never]
     default: auto

@@ -9,11 +9,13 @@ PRIVATE to the collection: it may change in any release.
 from __future__ import annotations
 
 import json
+import os
 import time
 import typing as t
 
 #: Kinds of events, in the order in which one VCP has them.
 EVENTS: t.Final = ("planned", "written", "ready", "gone", "seeded", "handed-out", "done", "failed")
+_OPTIONAL = ("action", "message", "fleet", "total")
 _SHOWN = (
     ("created", "created"),
     ("updated", "updated"),
@@ -24,6 +26,22 @@ _SHOWN = (
 )
 _INTERVAL = 0.5
 
+#: Files that get the events of a run, with colons between them: how callback plugins get them.
+EVENTS_VARIABLE: t.Final = "KPLANE_FLEET_EVENTS"
+#: Set by a callback plugin that shows progress, so that the action does not show it, too.
+SHOWN_VARIABLE: t.Final = "KPLANE_FLEET_SHOWN_BY"
+ERASE_LINE_ABOVE: t.Final = "\x1b[1A\x1b[2K"
+
+
+def event_paths() -> list[str]:
+    """The files that the environment names for events."""
+    return [path for path in os.environ.get(EVENTS_VARIABLE, "").split(os.pathsep) if path]
+
+
+def is_terminal(stream: t.TextIO | None) -> bool:
+    """Whether lines can be shown there and replaced."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
 
 class Event(t.NamedTuple):
     """Something that happened to one VCP."""
@@ -33,22 +51,30 @@ class Event(t.NamedTuple):
     plane: str = ""
     action: str = ""
     message: str = ""
+    #: Of the first event of a management plane: the fleet, and how many of its VCPs are looked at there.
+    fleet: str = ""
+    total: int = 0
 
     def line(self, at: float) -> str:
         """One line of JSON, for a file of events."""
-        fields = {"time": round(at, 3), "event": self.kind, "vcp": self.name, "plane": self.plane}
-        if self.action:
-            fields["action"] = self.action
-        if self.message:
-            fields["message"] = self.message
+        fields: dict[str, t.Any] = {"time": round(at, 3), "event": self.kind, "vcp": self.name, "plane": self.plane}
+        fields.update((key, getattr(self, key)) for key in _OPTIONAL if getattr(self, key))
         return json.dumps(fields, ensure_ascii=False)
+
+
+def parse(line: bytes) -> Event:
+    """The event of a line."""
+    fields = json.loads(line)
+    return Event(fields["event"], fields["vcp"], fields["plane"], **{key: fields[key] for key in _OPTIONAL if key in fields})
 
 
 class Progress:
     """Counts events; ``clock`` is the monotonic time."""
 
-    def __init__(self, total: int, clock: t.Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, total: int, clock: t.Callable[[], float] = time.monotonic, interval: float = _INTERVAL) -> None:
         self.total = total
+        self.fleet = ""
+        self._interval = interval
         self.counts: dict[str, int] = {}
         self._clock = clock
         self._started = clock()
@@ -56,6 +82,8 @@ class Progress:
 
     def see(self, event: Event) -> None:
         """Count an event."""
+        self.total += event.total
+        self.fleet = event.fleet or self.fleet
         kinds = [event.kind] + ([event.action] if event.kind == "written" and event.action else [])
         for kind in kinds:
             self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -68,7 +96,7 @@ class Progress:
     def due(self) -> bool:
         """Whether it is time for another line."""
         now = self._clock()
-        if now - self._shown < _INTERVAL:
+        if now - self._shown < self._interval:
             return False
         self._shown = now
         return True
@@ -84,7 +112,7 @@ class Progress:
             parts.append(f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s")
             if self.finished < self.total:
                 parts.append(f"{human((self.total - self.finished) / rate)} left")
-        return ", ".join(parts)
+        return (f"{self.fleet}: " if self.fleet else "") + ", ".join(parts)
 
 
 def human(seconds: float) -> str:

@@ -417,15 +417,3 @@ def test_a_life_of_its_own(server: Server, controller: Controller) -> None:
     assert converge(controller).changed == 1
     assert handed.get("/api/v1/namespaces").code == 200
     assert converge(controller).changed == 0
-
-
-def test_events_and_progress(server: Server, controller: Controller) -> None:
-    controller.write("fleet.yml", inventory(server, "team-[1:3]", kplane_manifests=[SEED]))
-    quiet = converge(controller, "--check")
-    assert "/3" not in quiet.output
-    events = controller.folder / "events.jsonl"
-    loud = converge(controller, kplane_fleet_events=str(events), kplane_fleet_progress="always")
-    found = [json.loads(line) for line in events.read_text().splitlines()]
-    for name in ("team-1", "team-2", "team-3"):
-        assert [event["event"] for event in found if event["vcp"] == name] == ["written", "ready", "seeded", "done"]
-    assert "\x1b" not in loud.output

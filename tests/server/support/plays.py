@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +109,21 @@ class Controller:
         if check:
             assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
         return Played(done.returncode, done.stdout)
+
+    def on_a_terminal(self, *command: str, columns: int = 100, **variables: str) -> Played:
+        """Run a command whose output is a terminal; what it says has all that it sent there."""
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = self.environment | {"TERM": "xterm"} | variables
+        process = subprocess.Popen(command, cwd=self.folder, env=environment, stdin=its, stdout=its, stderr=its, start_new_session=True)
+        os.close(its)
+        said = b""
+        # Reading fails when the last process that has the terminal has ended.
+        with contextlib.suppress(OSError):
+            while part := os.read(ours, 65536):
+                said += part
+        os.close(ours)
+        return Played(process.wait(60), said.decode(errors="replace"))
 
     def play(self, playbook: str, *arguments: str, check: bool = True, **variables: Any) -> Played:
         """Run a playbook with extra variables."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event, Progress, human
+from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event, Progress, human, parse
 
 
 class Clock:
@@ -42,6 +42,16 @@ def test_an_event_is_one_line_of_json():
     line = Event("failed", "a", "lab", "created", "two\nlines").line(1.5)
     assert "\n" not in line
     assert json.loads(line) == {"time": 1.5, "event": "failed", "vcp": "a", "plane": "lab", "action": "created", "message": "two\nlines"}
+    assert parse(line.encode()) == Event("failed", "a", "lab", "created", "two\nlines")
+
+
+def test_the_first_event_of_each_management_plane_says_how_much_there_is_to_do():
+    progress = Progress(0)
+    for plane, total in (("one", 3), ("two", 4)):
+        line = Event("planned", "", plane, fleet="blue", total=total).line(1.0)
+        progress.see(parse(line.encode()))
+    assert progress.total == 7
+    assert progress.line() == "blue: 0/7, 0 failed"
 
 
 def test_durations():
