@@ -9,6 +9,7 @@ PRIVATE to the collection: it may change in any release.
 from __future__ import annotations
 
 import ipaddress
+import re
 import traceback
 import typing as t
 from datetime import datetime, timedelta, timezone
@@ -29,8 +30,14 @@ else:
 LIBRARY: t.Final = "cryptography >= 42"
 CA_DAYS: t.Final = 3650
 LEAF_DAYS: t.Final = 365
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 #: Clocks differ: a certificate is valid a little before it was made.
 _SKEW = timedelta(minutes=5)
+
+
+def now() -> datetime:
+    """The time that everything here is judged by."""
+    return datetime.now(timezone.utc)
 
 
 class Pair(t.NamedTuple):
@@ -60,24 +67,23 @@ def _subject(common_name: str) -> t.Any:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: t.Any, issuer: t.Any, key: t.Any, days: int) -> t.Any:
-    now = datetime.now(timezone.utc)
+def _builder(subject: t.Any, issuer: t.Any, key: t.Any, end: datetime) -> t.Any:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_before(now() - _SKEW)
+        .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
 def make_ca(common_name: str) -> Pair:
-    """A certificate authority that can certify leaves only (path length 0)."""
+    """A certificate authority that can certify leaves only (path length 0). No two have the same name: clients tell them apart by it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _subject(common_name)
+    name = _subject(f"{common_name} {x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest.hex()[:8]}")
     usage = x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=True,
@@ -89,13 +95,15 @@ def make_ca(common_name: str) -> Pair:
         encipher_only=False,
         decipher_only=False,
     )
-    built = _builder(name, name, key, CA_DAYS).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    built = _builder(name, name, key, now() + timedelta(days=CA_DAYS)).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
     certificate = built.add_extension(usage, critical=True).sign(key, hashes.SHA256())
     return Pair(certificate.public_bytes(serialization.Encoding.PEM).decode(), _private_pem(key))
 
 
 def make_leaf(ca: Pair, leaf: Leaf) -> Pair:
-    """A certificate by ``ca``, with a key of its own."""
+    """A certificate by ``ca``, with a key of its own; it does not outlive its authority."""
     authority: t.Any = x509.load_pem_x509_certificate(ca.public.encode())
     signer = serialization.load_pem_private_key(ca.private.encode(), None)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -103,7 +111,7 @@ def make_leaf(ca: Pair, leaf: Leaf) -> Pair:
         oid for oid, wanted in ((ExtendedKeyUsageOID.SERVER_AUTH, leaf.server), (ExtendedKeyUsageOID.CLIENT_AUTH, leaf.client)) if wanted
     ]
     built = (
-        _builder(_subject(leaf.common_name), authority.subject, key, LEAF_DAYS)
+        _builder(_subject(leaf.common_name), authority.subject, key, min(now() + timedelta(days=LEAF_DAYS), authority.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False)
@@ -134,6 +142,20 @@ def ends(certificate: str) -> datetime:
     return found
 
 
+def split(bundle: str) -> list[str]:
+    """The certificates of a bundle, each as PEM."""
+    return _CERTIFICATE.findall(bundle)
+
+
+def certificate_of(bundle: str, private: str) -> str | None:
+    """The certificate of a bundle that belongs to a private key, or ``None`` if none does."""
+    try:
+        public = serialization.load_pem_private_key(private.encode(), None).public_key()
+    except ValueError as exc:
+        raise KplaneError(f"A key of the management plane is malformed: {exc}") from exc
+    return next((text for text in split(bundle) if _load(text).public_key() == public), None)
+
+
 def _load(certificate: str) -> t.Any:
     try:
         return x509.load_pem_x509_certificate(certificate.encode())
@@ -149,7 +171,8 @@ def leaf_problem(certificate: str, ca: str, leaf: Leaf, renew_before: timedelta)
     except Exception:  # pylint: disable=broad-except
         # The library says by many types of errors that a signature is not that of this authority.
         return "it was made by another authority"
-    if found.not_valid_after_utc - datetime.now(timezone.utc) < renew_before:
+    # One that ends with its authority cannot get any better: that is renewed first.
+    if found.not_valid_after_utc - now() < renew_before and found.not_valid_after_utc < authority.not_valid_after_utc:
         return f"it ends on {found.not_valid_after_utc:%Y-%m-%d}"
     try:
         extension = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import typing as t
+import uuid
 
-from ansible_collections.kplane.core.plugins.module_utils import _stack_objects, _stack_secrets, _stack_wait
+from ansible_collections.kplane.core.plugins.module_utils import _stack_held, _stack_objects, _stack_secrets, _stack_wait
 from ansible_collections.kplane.core.plugins.module_utils._client import APPLY_PATCH, Client, Json
 from ansible_collections.kplane.core.plugins.module_utils._concurrency import run_all
 from ansible_collections.kplane.core.plugins.module_utils._contract import (
@@ -25,7 +26,8 @@ from ansible_collections.kplane.core.plugins.module_utils._contract import (
     Resource,
 )
 from ansible_collections.kplane.core.plugins.module_utils._errors import ApiError, KplaneError, NotFound
-from ansible_collections.kplane.core.plugins.module_utils._stack_objects import Object
+from ansible_collections.kplane.core.plugins.module_utils._stack_held import Rotation
+from ansible_collections.kplane.core.plugins.module_utils._stack_objects import NAMESPACES, Object
 
 #: Kinds with state of their own: they go with their namespace, never because a manifest is gone.
 _KEPT: t.Final = frozenset({"Namespace", "CustomResourceDefinition"})
@@ -38,6 +40,7 @@ class Inventory(t.NamedTuple):
     images: dict[str, str]
     version: str
     complete: bool
+    rotation: Rotation = Rotation()
 
     def body(self, namespace: str) -> Json:
         """The ConfigMap."""
@@ -54,6 +57,7 @@ class Inventory(t.NamedTuple):
                 "images": json.dumps(self.images, sort_keys=True),
                 "version": self.version,
                 "complete": json.dumps(self.complete),
+                **({"rotation": json.dumps([self.rotation.name, *self.rotation.what])} if self.rotation.name else {}),
             },
         }
 
@@ -74,6 +78,7 @@ class Plan(t.NamedTuple):
     namespace: str
     objects: list[Object]
     secrets: _stack_secrets.Outcome
+    rotation: Rotation = Rotation()
     version: str = ""
     dry_run: bool = False
     wait: bool = True
@@ -86,17 +91,39 @@ def read_inventory(client: Client, namespace: str) -> Inventory:
     if not data:
         return NOTHING
     try:
+        rotation = json.loads(data.get("rotation") or "[]")
         return Inventory(
             json.loads(data.get("objects") or "[]"),
             json.loads(data.get("images") or "{}"),
             str(data.get("version") or ""),
             json.loads(data.get("complete") or "false"),
+            Rotation(rotation[0], tuple(rotation[1:])) if rotation else Rotation(),
         )
     except ValueError as exc:
         raise KplaneError(f"The ConfigMap {namespace}/{STACK_CONFIG_MAP}, our inventory, is malformed: {exc}") from exc
 
 
-def read_secrets(client: Client, namespace: str) -> dict[str, _stack_secrets.Held]:
+def rotation_of(before: Inventory, asked: t.Iterable[str]) -> Rotation:
+    """The rotation of this run: what is asked for, or what an interrupted run did not bring to its end, or both as one."""
+    what = tuple(sorted({*before.rotation.what, *asked}))
+    return Rotation(before.rotation.name or uuid.uuid4().hex[:12], what) if what else Rotation()
+
+
+def in_force(client: Client, objects: t.Iterable[Object], before: Inventory) -> dict[str, str]:
+    """The image of each component that its data was last used by; an interrupted run may have gone further than the inventory says."""
+    found = dict(before.images)
+    workloads = [obj for obj in objects if obj.workload and obj.component in _stack_objects.COMPONENTS]
+    for obj, live in zip(workloads, run_all(lambda obj: _get(client, obj.resource, obj.name, obj.namespace), workloads)):
+        if isinstance(live, KplaneError):
+            raise live
+        if live is not None and _stack_wait.ran(live):
+            image = str(live["spec"]["template"]["spec"]["containers"][0]["image"])
+            if not _stack_objects.downgrades(found, {obj.component: image}):
+                found[obj.component] = image
+    return found
+
+
+def read_secrets(client: Client, namespace: str) -> dict[str, _stack_held.Held]:
     """Our Secrets that are there."""
     found = run_all(lambda name: _get(client, SECRETS, name, namespace), list(_stack_secrets.NAMES))
     held = {}
@@ -104,7 +131,7 @@ def read_secrets(client: Client, namespace: str) -> dict[str, _stack_secrets.Hel
         if isinstance(entry, KplaneError):
             raise entry
         if entry is not None:
-            held[name] = _stack_secrets.decode(entry)
+            held[name] = _stack_held.decode(entry)
     return held
 
 
@@ -122,6 +149,7 @@ class Stack:
         self.client = client
         self.plan = plan
         self.before = before
+        self.remembered = before
         self.actions: list[Action] = []
 
     def run(self) -> list[Action]:
@@ -131,14 +159,14 @@ class Stack:
 
         def digests(kind: str, name: str, keys: frozenset[str] | None) -> str:
             if kind == "Secret" and name in plan.secrets.held:
-                return _stack_secrets.checksum(plan.secrets.held[name], keys)
+                return _stack_held.checksum(plan.secrets.held[name], keys)
             return _stack_objects.config_digest(configs[name], keys) if kind == "ConfigMap" and name in configs else ""
 
         objects = [_stack_objects.with_checksums(obj, digests) for obj in plan.objects]
         for number in sorted({_stack_objects.phase(obj) for obj in objects}):
             here = [obj for obj in objects if _stack_objects.phase(obj) == number]
             self._apply(here)
-            if here[0].resource == _stack_objects.NAMESPACES:
+            if here[0].resource == NAMESPACES:
                 self._remember(complete=False)
                 self._secrets()
             if plan.wait and not plan.dry_run:
@@ -175,24 +203,32 @@ class Stack:
     def _secrets(self) -> None:
         """Secrets are written only if they differ: a run that changes nothing sends no key over the network."""
         for name in self.plan.secrets.reasons:
-            body = _stack_secrets.encode(name, self.plan.namespace, self.plan.secrets.held[name])
+            body = _stack_held.encode(name, self.plan.namespace, self.plan.secrets.held[name])
             self.actions.append(Action(f"v1/Secret/{self.plan.namespace}/{name}", self._put(SECRETS, name, self.plan.namespace, body)))
 
     def _remember(self, complete: bool) -> None:
         references = [obj.reference() for obj in self.plan.objects]
         versions = _stack_objects.images(self.plan.objects)
         if not complete:
+            if not self._differs(references):
+                return
             references += [entry for entry in self.before.objects if entry not in references]
             versions = self.before.images  # until they serve, the ones before are in force
-        inventory = Inventory(references, versions, self.plan.version if complete else self.before.version, complete)
-        if inventory == self.before or (not complete and self._covered(references)):
+        # Where the Secrets need another pass, that one has to come to its end too.
+        whole = complete and not self.plan.secrets.more
+        version = self.plan.version if complete else self.before.version
+        inventory = Inventory(references, versions, version, whole, Rotation() if whole else self.plan.rotation)
+        if inventory == self.remembered:
             return
         done = self._put(CONFIG_MAPS, STACK_CONFIG_MAP, self.plan.namespace, inventory.body(self.plan.namespace))
         self.actions.append(Action(f"v1/ConfigMap/{self.plan.namespace}/{STACK_CONFIG_MAP}", done))
+        self.remembered = inventory
 
-    def _covered(self, references: list[Json]) -> bool:
-        """Whether the inventory knows all of this already."""
-        return all(entry in self.before.objects for entry in references)
+    def _differs(self, references: list[Json]) -> bool:
+        """Whether this run begins something that a later one would have to complete."""
+        known = all(entry in self.before.objects for entry in references) and self.before.version == self.plan.version
+        renewed = bool(self.plan.rotation.name or self.plan.secrets.reasons)
+        return renewed or not known or self.before.images != _stack_objects.images(self.plan.objects)
 
     def _prune(self, objects: t.Sequence[Object]) -> None:
         declared = [obj.reference() for obj in objects]
@@ -221,14 +257,29 @@ def delete(client: Client, entry: Json, dry_run: bool = False) -> bool:
     if resource is None:
         raise KplaneError(f"The inventory has {_key(entry)}, a kind that this release does not know")
     live = _get(client, resource, entry["name"], entry["namespace"])
-    if live is None or (live["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) != FIELD_MANAGER:
+    if live is None or not ours(live):
         return False
-    client.delete(resource, entry["name"], entry["namespace"], uid=live["metadata"]["uid"], dry_run=dry_run)
+    if not live["metadata"].get("deletionTimestamp"):
+        client.delete(resource, entry["name"], entry["namespace"], uid=live["metadata"]["uid"], dry_run=dry_run)
     return True
 
 
+def begun(client: Client, namespace: str) -> bool:
+    """Whether anything of a stack is there: its namespace is the first that comes and the last that goes."""
+    found = _get(client, NAMESPACES, namespace)
+    return found is not None and ours(found)
+
+
+def ours(obj: Json) -> bool:
+    """Whether this collection applied an object."""
+    return (obj["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == FIELD_MANAGER
+
+
 def remove(client: Client, namespace: str, timeout: float) -> list[str]:
-    """Take everything away that was applied, virtual control planes first, while the operator can still clean up after them."""
+    """Take everything away that was applied, virtual control planes first, while the operator can still clean up after them.
+
+    The namespace with the inventory goes last, so that a run that was interrupted is completed by the next one.
+    """
     inventory = read_inventory(client, namespace)
     try:
         planes = client.list_all(CONTROL_PLANES)[0]
@@ -238,14 +289,15 @@ def remove(client: Client, namespace: str, timeout: float) -> list[str]:
         client.delete(CONTROL_PLANES, plane["metadata"]["name"], uid=plane["metadata"]["uid"])
     if planes:
         _stack_wait.wait_planes_gone(client, [plane["metadata"]["name"] for plane in planes], timeout)
-    gone = []
-    order = sorted(inventory.objects, key=lambda entry: entry["kind"] in _KEPT)
-    for entry in order:
-        if delete(client, entry):
-            gone.append(_key(entry))
-    if not any(entry["kind"] == "Namespace" for entry in inventory.objects):
-        for name in _stack_secrets.NAMES:
-            delete(client, {"apiVersion": "v1", "kind": "Secret", "namespace": namespace, "name": name})
-        delete(client, {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": STACK_CONFIG_MAP})
-    _stack_wait.wait_gone(client, order, timeout)
+    home = {"apiVersion": NAMESPACES.api_version, "kind": NAMESPACES.kind, "namespace": "", "name": namespace}
+    rest = sorted((entry for entry in inventory.objects if entry != home), key=lambda entry: entry["kind"] in _KEPT)
+    gone = [_key(entry) for entry in rest if delete(client, entry)]
+    _stack_wait.wait_gone(client, rest, timeout)
+    if delete(client, home):
+        gone.append(_key(home))
+    _stack_wait.wait_gone(client, [home], timeout)
+    if _get(client, NAMESPACES, namespace) is not None:  # somebody made it their own: only what is ours in it goes
+        for resource, names in ((SECRETS, _stack_secrets.NAMES), (CONFIG_MAPS, (STACK_CONFIG_MAP,))):
+            for name in names:
+                delete(client, {"apiVersion": "v1", "kind": resource.kind, "namespace": namespace, "name": name})
     return gone

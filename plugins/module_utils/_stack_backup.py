@@ -13,7 +13,7 @@ import json
 import ssl
 import typing as t
 
-from ansible_collections.kplane.core.plugins.module_utils import _stack, _stack_objects, _stack_secrets
+from ansible_collections.kplane.core.plugins.module_utils import _stack, _stack_held, _stack_objects, _stack_secrets
 from ansible_collections.kplane.core.plugins.module_utils._auth import load_client_certificate
 from ansible_collections.kplane.core.plugins.module_utils._backup_file import STACK, Writer
 from ansible_collections.kplane.core.plugins.module_utils._client import Client
@@ -89,7 +89,7 @@ class Site(t.NamedTuple):
         return TlsSocket(Tunnel(self.client, self.namespace, ready[0], ETCD_PORT, self.timeout), self._context(), _ETCD_NAME)
 
     def _context(self) -> ssl.SSLContext:
-        held = _stack_secrets.decode(self.client.get(SECRETS, _stack_secrets.ETCD_CLIENT_SECRET, self.namespace)).data
+        held = _stack_held.decode(self.client.get(SECRETS, _stack_secrets.ETCD_CLIENT_SECRET, self.namespace)).data
         context = ssl.create_default_context(cadata=held["ca.crt"])
         load_client_certificate(context, held["tls.crt"].encode(), held["tls.key"].encode())
         return context

@@ -72,6 +72,15 @@ def serves(obj: Object, live: Json | None) -> bool:
     return int(status.get("replicas") or 0) == wanted
 
 
+def ran(live: Json) -> bool:
+    """Whether a pod of the newest kind of a workload has become ready."""
+    status = live.get("status") or {}
+    if int(status.get("observedGeneration") or 0) < int(live["metadata"].get("generation") or 0):
+        return False
+    updated, total, ready = (int(status.get(field) or 0) for field in ("updatedReplicas", "replicas", "readyReplicas"))
+    return updated > total - ready
+
+
 def _late(client: Client, obj: Object, live: Json | None, timeout: float) -> WaitTimeout:
     if not obj.workload:
         return WaitTimeout(f"{obj.key} was not established within {timeout:g} seconds. Last seen: {describe(live)}")

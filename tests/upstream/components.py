@@ -27,11 +27,13 @@ COLLECTION = ROOT / ".build" / "collections"
 GOLDEN = ROOT / "tests" / "e2e" / "golden" / "kind.yaml"
 NAMESPACE = "kplane-system"
 SETTLE = """
-import json, sys
+import json, sys, uuid
 from ansible_collections.kplane.core.plugins.module_utils import _stack_secrets as stack
+from ansible_collections.kplane.core.plugins.module_utils._stack_held import Held, Rotation
 asked = json.load(sys.stdin)
-existing = {name: stack.Held(**entry) for name, entry in asked["existing"].items()}
-wanted = stack.Wanted(asked["namespace"], ("127.0.0.1",), rotate=frozenset(asked["rotate"]))
+existing = {name: Held(**entry) for name, entry in asked["existing"].items()}
+rotation = Rotation(uuid.uuid4().hex, tuple(asked["rotate"])) if asked["rotate"] else Rotation()
+wanted = stack.Wanted(asked["namespace"], ("127.0.0.1",), rotation=rotation)
 held = stack.settle(existing, wanted).held
 print(json.dumps({name: entry._asdict() for name, entry in held.items()}))
 """

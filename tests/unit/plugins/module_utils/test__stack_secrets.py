@@ -14,6 +14,7 @@ from ansible_collections.kplane.core.plugins.module_utils import _pki, _yaml
 from ansible_collections.kplane.core.plugins.module_utils import _stack_secrets as secrets
 from ansible_collections.kplane.core.plugins.module_utils._contract import CA_SECRET
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
+from ansible_collections.kplane.core.plugins.module_utils._stack_held import Held, Rotation, checksum, decode, encode
 
 WANTED = secrets.Wanted("kplane-system", ("127.0.0.1", "kplane.example.com"))
 
@@ -32,13 +33,21 @@ def test_all_are_made_once(first):
 
 def test_what_the_api_keeps_is_what_was_made(first):
     for name, held in first.held.items():
-        assert secrets.decode(secrets.encode(name, "ns", held)) == held
+        assert decode(encode(name, "ns", held)) == held
 
 
 def test_a_name_that_is_missing_makes_one_certificate_anew(first):
     again = secrets.settle(first.held, WANTED._replace(names=("127.0.0.1", "other.example.com")))
     assert again.reasons == {secrets.API_TLS_SECRET: "it does not name other.example.com"}
     assert again.held[CA_SECRET] == first.held[CA_SECRET]
+
+
+def test_the_domain_of_the_cluster_is_in_every_name(first):
+    """etcd's members and the operator call each other by their whole names."""
+    again = secrets.settle(first.held, WANTED._replace(domain="example.internal"))
+    assert set(again.reasons) == {secrets.API_TLS_SECRET, secrets.ETCD_SECRET, secrets.KUBECONFIG_SECRET}
+    assert "kplane-etcd-0.kplane-etcd-peers.kplane-system.svc.example.internal" in again.reasons[secrets.ETCD_SECRET]
+    assert "https://kplane-apiserver.kplane-system.svc.example.internal:6443" in again.held[secrets.KUBECONFIG_SECRET].data["kubeconfig"]
 
 
 def test_certificates_are_renewed_before_they_end(first):
@@ -53,14 +62,14 @@ def test_a_certificate_of_another_authority_is_replaced(first):
 
 
 def test_an_authority_is_never_replaced(first):
-    broken = {**first.held, CA_SECRET: secrets.Held({"ca.crt": "x"}, {})}
+    broken = {**first.held, CA_SECRET: Held({"ca.crt": "x"}, {})}
     with pytest.raises(KplaneError, match=r"has no ca\.crt or no ca\.key"):
         secrets.settle(broken, WANTED)
 
 
 def test_signing_keys_overlap(first):
     old = first.held[secrets.SIGNING_SECRET].data
-    turned = secrets.settle(first.held, WANTED._replace(rotate=frozenset({secrets.ROTATE_KEYS})))
+    turned = secrets.settle(first.held, WANTED._replace(rotation=Rotation("one", (secrets.ROTATE_KEYS,))))
     new = turned.held[secrets.SIGNING_SECRET].data
     assert new["sa.key"] != old["sa.key"]
     assert new["sa.pub"].endswith(old["sa.pub"])
@@ -72,8 +81,22 @@ def test_signing_keys_overlap(first):
     assert over.held[secrets.SIGNING_SECRET].data["sa.key"] == new["sa.key"]
 
 
+def test_a_rotation_is_done_once(first):
+    """A run that was killed in its middle has made some Secrets anew; the next one makes those that it did not reach."""
+    what = (secrets.ROTATE_CERTIFICATES, secrets.ROTATE_KEYS, secrets.ROTATE_TOKEN)
+    wanted = WANTED._replace(rotation=Rotation("one", what))
+    turned = secrets.settle(first.held, wanted)
+    assert set(turned.reasons) == set(secrets.NAMES) - {CA_SECRET, secrets.ETCD_CA_SECRET}
+    assert secrets.settle(turned.held, wanted).reasons == {}
+    half = {**turned.held, secrets.TOKEN_SECRET: first.held[secrets.TOKEN_SECRET]}
+    rest = secrets.settle(half, wanted)
+    assert set(rest.reasons) == {secrets.TOKEN_SECRET, secrets.KUBECONFIG_SECRET}
+    again = secrets.settle(turned.held, wanted._replace(rotation=Rotation("two", what)))
+    assert secrets.SIGNING_SECRET in again.reasons
+
+
 def test_a_new_token_goes_where_it_is_used(first):
-    turned = secrets.settle(first.held, WANTED._replace(rotate=frozenset({secrets.ROTATE_TOKEN})))
+    turned = secrets.settle(first.held, WANTED._replace(rotation=Rotation("one", (secrets.ROTATE_TOKEN,))))
     assert set(turned.reasons) == {secrets.TOKEN_SECRET, secrets.KUBECONFIG_SECRET}
     token = secrets.admin_token(turned.held[secrets.TOKEN_SECRET])
     assert token != secrets.admin_token(first.held[secrets.TOKEN_SECRET])
@@ -105,6 +128,6 @@ def test_public_parts_are_no_secrets(first):
 
 def test_a_digest_of_what_is_mounted_only(first):
     held = first.held[CA_SECRET]
-    other = secrets.Held({**held.data, "ca.key": "another"}, {})
-    assert secrets.checksum(held, ["ca.crt"]) == secrets.checksum(other, ["ca.crt"])
-    assert secrets.checksum(held) != secrets.checksum(other)
+    other = Held({**held.data, "ca.key": "another"}, {})
+    assert checksum(held, ["ca.crt"]) == checksum(other, ["ca.crt"])
+    assert checksum(held) != checksum(other)
