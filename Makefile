@@ -36,7 +36,7 @@ export PATH := $(BIN):$(PATH)
 
 PLAY = ansible-playbook -e kplane_provider=$(PROVIDER) -e kplane_cluster_name=$(CLUSTER)
 
-.PHONY: help up down test lint typecheck docs-check sanity unit server-test collection-test e2e test-clients test-upstream bench clean
+.PHONY: help up down test lint typecheck docs-check sanity unit server-test collection-test e2e test-interruptions test-clients test-upstream bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,10 @@ collection-test: $(STAMPS)/test ## real playbooks and modules, twice, in check m
 
 e2e: $(STAMPS)/test $(KUBECTL) $(KIND) $(K3D) ## the README's commands on a stranger's machine, and every provider
 	PYTHONPATH=tests/server pytest -n $(JOBS) --dist loadfile --timeout 900 tests/e2e
+
+# `make e2e` tries some of these steps; all of them take the better part of an hour.
+test-interruptions: $(STAMPS)/test ## kill -9 of the playbooks of kind, k3s and kubeconfig before each of their steps
+	KPLANE_TEST_EVERY_STEP=1 PYTHONPATH=tests/server pytest -n $(JOBS) --timeout 7200 tests/e2e/test_interruption.py
 
 # A lane of its own: a machine without a build cache compiles for some ten minutes first. Without Go or Node it says what it skips.
 test-clients: $(STAMPS)/clients $(KUBECTL) ## published clients, unmodified: kubectl, Go, Node, Python, Ansible (builds them once)

@@ -148,7 +148,10 @@ class ConfigFile:
         """Apply ``change`` under the lock and write the result if it differs; a document that says nothing has no file."""
         before = self.read()
         after = change(copy.deepcopy(before))
-        if before == after or dry_run:
+        if dry_run:
+            return before, after
+        if before == after:
+            _io.tidy(self.path)
             return before, after
         with _io.locked(self.path):
             before = self.read()
@@ -170,7 +173,8 @@ class ConfigFile:
             raise ConfigError(f"Cannot remove {self.path}: {exc.strerror or exc}", path=self.path) from exc
 
     def tidy(self) -> None:
-        """Take the directory of the file away if nothing is in it."""
+        """Take what a killed run has left, and the directory of the file if nothing is in it."""
+        _io.tidy(self.path)
         with contextlib.suppress(OSError):  # it holds something, or is gone: both are fine
             os.rmdir(os.path.dirname(self.path))
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import glob
 import os
 import stat
 import tempfile
@@ -23,6 +25,9 @@ MAX_FILE_SIZE: t.Final = 64 * 1024 * 1024
 LOCK_TIMEOUT: t.Final = 15.0
 _LOCK_POLL = 0.02
 _PRIVATE = 0o600
+#: The mode of a lock file of ours. That of client-go is 0, that of a file which somebody made by hand is another one again.
+_OUR_LOCK = 0o200
+_SCRAP = ".kplane-new"
 
 
 def expand(path: str) -> str:
@@ -67,7 +72,7 @@ def write_atomic(path: str, content: bytes, mode: int | None = None) -> None:
         before = None
     temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(target) + ".", dir=directory)
+        handle, temporary = tempfile.mkstemp(prefix="." + os.path.basename(target) + ".", suffix=_SCRAP, dir=directory)
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
@@ -101,27 +106,84 @@ def _take_over(temporary: str, before: os.stat_result | None, mode: int | None) 
 def locked(path: str, timeout: float = LOCK_TIMEOUT) -> t.Iterator[None]:
     """Hold ``<path>.lock`` as client-go and kubectl do: a file that only one process can create.
 
-    Like client-go it never breaks a lock that it finds (no age proves that its holder is gone): it waits for a bounded
-    time, then says which file is in the way and since when.
+    A lock of another program is never broken (no age proves that its holder is gone): it is waited for during a bounded
+    time, then the message says which file is in the way and since when. A lock of ours is held by the kernel too, which
+    lets go of it when its process dies: one that a killed run has left is taken away, with what that run was writing.
     """
     lock = path + ".lock"
     ensure_directory(os.path.dirname(lock))
     deadline = time.monotonic() + timeout
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0))
-            break
-        except OSError as exc:
-            if exc.errno != errno.EEXIST:
-                raise KplaneError(f"Cannot make the lock file {lock}: {exc.strerror or exc}", path=lock) from exc
-        if time.monotonic() >= deadline:
+    handle = _take(lock)
+    while handle is None:
+        if _abandoned(lock):
+            _sweep(path)
+        elif time.monotonic() >= deadline:
             raise LockTimeout(_lock_message(path, lock, timeout), path=lock)
-        time.sleep(_LOCK_POLL)
+        else:
+            time.sleep(_LOCK_POLL)
+        handle = _take(lock)
     try:
         yield
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(lock)
+        os.close(handle)
+
+
+def _take(lock: str) -> int | None:
+    """Make the lock file and hold it, or ``None`` if somebody else has it."""
+    try:
+        handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OUR_LOCK)
+    except OSError as exc:
+        if exc.errno == errno.EEXIST:
+            return None
+        raise KplaneError(f"Cannot make the lock file {lock}: {exc.strerror or exc}", path=lock) from exc
+    # Between these two lines it looks abandoned: somebody may have taken it away, or be about to.
+    if hold(handle, lock):
+        return handle
+    os.close(handle)
+    return None
+
+
+def hold(handle: int, path: str) -> bool:
+    """Whether the kernel lets us hold the open file until this process ends or closes it, and it is still the one at ``path``."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        there, ours = os.stat(path), os.fstat(handle)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
+def _abandoned(lock: str) -> bool:
+    """Take a lock file of ours away whose process is gone; whether that was done."""
+    try:
+        if mode_of(lock) != _OUR_LOCK:
+            return False
+        handle = os.open(lock, os.O_WRONLY)
+    except OSError:
+        return False  # it has just gone, or belongs to somebody else
+    try:
+        if not hold(handle, lock):
+            return False
+        os.unlink(lock)
+    finally:
+        os.close(handle)
+    return True
+
+
+def tidy(path: str) -> None:
+    """Take the lock away that a killed run has left, for who has nothing to write."""
+    if os.path.lexists(path + ".lock") and _abandoned(path + ".lock"):
+        _sweep(path)
+
+
+def _sweep(path: str) -> None:
+    """Take away what a killed run was writing when it held the lock of ``path``."""
+    target = os.path.realpath(path)
+    for scrap in glob.glob(os.path.join(glob.escape(os.path.dirname(target)), "." + glob.escape(os.path.basename(target)) + ".*" + _SCRAP)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(scrap)
 
 
 def _lock_message(path: str, lock: str, timeout: float) -> str:

@@ -142,7 +142,11 @@ class KubeconfigFiles:
         """
         before = self.read()
         after = change(before)
-        if dry_run or not altered(before, after):
+        if dry_run:
+            return before, after
+        if not altered(before, after):
+            for path in self.paths:
+                _io.tidy(path)
             return before, after
         with contextlib.ExitStack() as stack:
             for path in sorted(set(before.documents) | set(after.documents)):

@@ -328,18 +328,19 @@ def _remembered(chosen: _plane.Chosen, plane: Plane) -> _config.Document:
 
 
 def update_config(module: AnsibleModule, chosen: _plane.Chosen, plane: Plane | None) -> bool:
-    """Let the configuration file remember, or forget, the management plane."""
+    """Let the configuration file remember the management plane, or forget it if there is none any more."""
     profile = chosen.profile.name
     if plane is not None:
         fields = _remembered(chosen, plane)
         before, after = chosen.config.change(lambda document: _config.remember(document, profile, fields), dry_run=module.check_mode)
         return before != after
-    if module.params["state"] != "absent" or chosen.profile.cluster_name != chosen.driver.name:
-        return False
-    before, after = chosen.config.change(lambda document: _config.forget(document, profile), dry_run=module.check_mode)
-    if not module.check_mode and after == _config.new_document():
+    changed = False
+    if chosen.profile.cluster_name == chosen.driver.name:
+        before, after = chosen.config.change(lambda document: _config.forget(document, profile), dry_run=module.check_mode)
+        changed = before != after
+    if not module.check_mode:
         chosen.config.tidy()
-    return before != after
+    return changed
 
 
 def update_kubeconfig(module: AnsibleModule, chosen: _plane.Chosen, plane: Plane | None) -> list[str]:

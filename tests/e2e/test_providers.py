@@ -5,114 +5,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from standins import state
-from support.machine import ROOT
-from support.server import free_port
-
-HERE = Path(__file__).parent
-OTHERS = {
-    "apiVersion": "v1",
-    "kind": "Config",
-    "current-context": "work",
-    "contexts": [{"name": "work", "context": {"cluster": "work", "user": "me"}}],
-    "clusters": [{"name": "work", "cluster": {"server": "https://work.example:6443"}}],
-    "users": [{"name": "me", "user": {"token": "secret-of-mine"}}],
-}
-
-
-class World:
-    """A home, the stand-ins on PATH, and the playbooks."""
-
-    def __init__(self, folder: Path, provider: str) -> None:
-        self.folder = folder
-        self.provider = provider
-        self.state = folder / "state"
-        self.port = free_port()
-        for path in (self.state, folder / "bin", folder / "collections/ansible_collections/kplane"):
-            path.mkdir(parents=True)
-        (folder / "collections/ansible_collections/kplane/core").symlink_to(ROOT)
-        for name in ("kind", "k3d", "docker"):
-            program = folder / "bin" / name
-            program.write_text(
-                f'#!/bin/sh\nexport PYTHONPATH={HERE}:{ROOT}/tests/server\nexec {sys.executable} -m standins.{name} "$@"\n',
-            )
-            program.chmod(0o755)
-        self.kubeconfig = folder / "kubeconfig"
-        self.kubeconfig.write_text(yaml.safe_dump(OTHERS))
-        self.variables: dict[str, Any] = {"kplane_provider": provider, "kplane_cluster_name": "it", "kplane_port": self.port}
-
-    @property
-    def environment(self) -> dict[str, str]:
-        keep = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "KPLANE_", "XDG_", "PYTHON"))}
-        return keep | {
-            "PATH": os.pathsep.join([str(self.folder / "bin"), str(Path(sys.executable).parent), keep["PATH"]]),
-            "HOME": str(self.folder),
-            "STANDIN_STATE": str(self.state),
-            "STANDIN_PARENT": str(os.getpid()),
-            "XDG_CONFIG_HOME": str(self.folder / "config"),
-            "KUBECONFIG": str(self.kubeconfig),
-            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
-            "ANSIBLE_LOCALHOST_WARNING": "false",
-            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
-            "ANSIBLE_NOCOLOR": "1",
-        }
-
-    def play(self, name: str, *, fails: str = "", check: bool = False, **variables: Any) -> int:
-        """Run a playbook; how many tasks changed something. With ``fails`` it has to fail and to say that."""
-        argv = ["ansible-playbook", f"kplane.core.{name}", "-e", json.dumps({**self.variables, **variables})]
-        done = subprocess.run(
-            argv + ["--check"] * check,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        self.output = done.stdout + done.stderr
-        assert (done.returncode != 0) == bool(fails), self.output
-        if fails:
-            assert re.search(fails, self.output), self.output
-        return sum(int(number) for number in re.findall(r"changed=(\d+)", self.output))
-
-    @property
-    def contexts(self) -> list[str]:
-        return [entry["name"] for entry in yaml.safe_load(self.kubeconfig.read_text())["contexts"]]
-
-    @property
-    def cluster(self) -> dict[str, Any] | None:
-        path = self.state / "it.cluster.json"
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def asked(self, program: str) -> list[dict[str, Any]]:
-        calls = [json.loads(line) for line in (self.state / "calls").read_text().splitlines()]
-        return [call for call in calls if call["program"] == program]
-
-    def own_cluster(self) -> None:
-        """A cluster of the user's own, with a kubeconfig that is not the one in use."""
-        os.environ.update(STANDIN_STATE=str(self.state), STANDIN_PARENT=str(os.getpid()))
-        cluster = {"provider": "own", "name": "it", "api_port": free_port(), "port": self.port}
-        os.environ["PYTHONPATH"] = f"{HERE}:{ROOT}/tests/server"
-        state.start(cluster)
-        own = self.folder / "own.kubeconfig"
-        own.write_text(state.kubeconfig(cluster, "production"))
-        self.variables.update(kplane_management_kubeconfig=str(own), kplane_external_host="127.0.0.1", kplane_external_port=self.port)
-
-    def end(self) -> None:
-        os.environ[state.STATE] = str(self.state)
-        for path in self.state.glob("*.cluster.json"):
-            state.stop(json.loads(path.read_text()))
+from standins.world import World
+from support.client import eventually
 
 
 @pytest.fixture
@@ -209,3 +111,39 @@ def test_a_cluster_of_the_users_own(world: World) -> None:
     assert world.cluster["running"]
     assert world.contexts == ["work"]
     assert world.play("down", kplane_confirm=True) == 0
+
+
+@pytest.mark.parametrize("world", ["kind"], indirect=True)
+def test_a_new_authority_comes_in_with_an_overlap(world: World) -> None:
+    def trusted() -> set[str]:
+        """The authorities that the kubeconfig of the user trusts for the control plane."""
+        clusters = yaml.safe_load(world.kubeconfig.read_text())["clusters"]
+        bundle = next(entry["cluster"]["certificate-authority-data"] for entry in clusters if entry["name"] == "kplane-demo")
+        return set(re.findall(r"-----BEGIN.*?-----END", base64.b64decode(bundle).decode(), re.DOTALL))
+
+    def fetched() -> set[str]:
+        """After the operator has seen the Secret, which it does in its own time."""
+        eventually(lambda: world.play("get_credentials", kplane_credentials_name="demo"), 60, "another bundle")
+        return trusted()
+
+    world.play("up")
+    world.play("create_cluster", kplane_vcp_name="demo")
+    first = trusted()
+    assert world.answers("demo")
+    world.play("up", kplane_rotate=["certificate-authorities"])
+    assert "every kubeconfig that was handed out has to be fetched again" in re.sub(r"\s+", " ", world.output)
+    # The overlap: the kubeconfig that was handed out works, a new one trusts both, and nothing more changes.
+    assert world.answers("demo")
+    both = fetched()
+    assert len(first) == 1
+    assert len(both) == 2
+    assert first < both
+    assert world.answers("demo")
+    assert world.play("up") == 0
+    world.play("up", fails="is being replaced already", kplane_rotate=["certificate-authorities"])
+    # Its end: the new one signs, the old one goes, and the kubeconfig that was fetched in time works all along.
+    assert world.play("up", kplane_ca_overlap=0)
+    assert world.answers("demo")
+    assert fetched() == both - first
+    assert world.answers("demo")
+    assert world.play("up") == 0

@@ -11,12 +11,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 import typing as t
 
 from ansible_collections.kplane.core.plugins.module_utils import _io
 from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError, ProviderMissing
-from ansible_collections.kplane.core.plugins.module_utils._providers import receipts
+from ansible_collections.kplane.core.plugins.module_utils._providers import receipts, scratch
 
 #: How much of a program's output goes into the message of an error; the whole of it is in its details.
 _SHOWN_LINES = 15
@@ -44,6 +43,8 @@ class Program:
         self.name = name
         self.hint = hint
         self._asked = asked
+        #: Descriptors that it holds as long as it runs, even if this process is killed.
+        self.inherited: tuple[int, ...] = ()
 
     def missing(self) -> str:
         """Why it cannot be run, or an empty string."""
@@ -69,8 +70,8 @@ class Program:
         if path is None:
             raise ProviderMissing(self.missing())
         argv = [path, *arguments]
-        with tempfile.TemporaryDirectory(prefix="kplane-") as scratch:
-            throwaway = os.path.join(scratch, "kubeconfig")
+        with scratch.directory() as folder:
+            throwaway = os.path.join(folder, "kubeconfig")
             argv = [throwaway if argument == THROWAWAY else argument for argument in argv]
             try:
                 done = subprocess.run(
@@ -80,6 +81,7 @@ class Program:
                     timeout=timeout,
                     check=False,
                     env=dict(os.environ, KUBECONFIG=throwaway),
+                    pass_fds=self.inherited,
                 )
             except subprocess.TimeoutExpired as exc:
                 printed = ((exc.stdout or b"") + (exc.stderr or b"")).decode(errors="replace")

@@ -21,15 +21,18 @@ from ansible_collections.kplane.core.plugins.module_utils._client import Client
 from ansible_collections.kplane.core.plugins.module_utils._contract import (
     API_SERVICE,
     API_SERVICE_PORT,
+    CONFIG_MAPS,
     DEFAULT_PORT,
+    MANAGEMENT_CONFIG_MAP,
     MANAGEMENT_NAMESPACE,
     NODE_PORT,
     PORT_RANGE,
     vcp_path,
 )
-from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError, ProviderError
+from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError, NotFound, ProviderError
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Drift, Driver, Kubeconfig, Options, Plane
 from ansible_collections.kplane.core.plugins.module_utils._providers.cli import Program, Version
+from ansible_collections.kplane.core.plugins.module_utils._providers.making import MAKING, REMOVING, Note
 
 LOOPBACK: t.Final = "127.0.0.1"
 #: On nodes: the digest of the configuration that the cluster was made with.
@@ -110,6 +113,7 @@ class ContainerDriver(Driver):
         self.namespace = namespace
         self.program = Program(self.program_name, self.program_hint, executable)
         self.docker = Program("docker", _DOCKER_HINT)
+        self.note = Note(self.provider, name)
         self._kubeconfig: Kubeconfig | None = None
         self._addresses: tuple[str, str] | None = None
 
@@ -164,6 +168,9 @@ class ContainerDriver(Driver):
     def find(self) -> Plane | None:
         self._require_daemon()
         nodes = self.nodes()
+        if self.note.found():
+            # Containers may be there, but what is in them was never finished or is half gone: it is asked nothing.
+            return Plane(self.provider, self.name, self.context, False)
         if not nodes:
             return None
         mapped = next((node for node in nodes if node.port), None)
@@ -189,12 +196,16 @@ class ContainerDriver(Driver):
     def endpoints(self, server: str, vcp: str) -> tuple[str, str]:
         if self._addresses is None:
             node = self.way_in()
-            internal = f"https://{API_SERVICE}.{self.namespace}.svc.cluster.local:{API_SERVICE_PORT}"
+            with self.client() as client:
+                said = (settings(client, self.namespace) or {}).get("internalEndpoint")
+            internal = str(said or f"https://{API_SERVICE}.{self.namespace}.svc.cluster.local:{API_SERVICE_PORT}")
             self._addresses = internal, f"https://{node.address}:{node.port}"
         return self._addresses[0] + vcp_path(vcp), self._addresses[1] + vcp_path(vcp)
 
     def drift(self, plane: Plane, options: Options) -> list[Drift]:
-        found = []
+        found: list[Drift] = []
+        if self.note.found():
+            return found
         nodes = self.nodes()
         self.way_in()
         workers = [node for node in nodes if node.role != "loadbalancer"]
@@ -255,27 +266,48 @@ class ContainerDriver(Driver):
 
     def create(self, options: Options) -> Plane:
         before = self.find()
-        if before is not None:
-            self.way_in()
-            if not before.running:
-                self.switch(True)
-            return self._settled(options)
-        self.preflight(options)
-        return self._make(self._ports(options), options)
+        unfinished = self.note.found()
+        if unfinished == REMOVING:
+            raise ProviderError(
+                f"The removal of the {self.provider} cluster {self.name!r} was interrupted. "
+                f"Complete it with the playbook kplane.core.down; if the cluster is to stay as it is, delete {self.note.path}."
+            )
+        if before is None or unfinished:
+            self.preflight(options)
+            return self._make(options)
+        self.way_in()
+        if not before.running:
+            self.switch(True)
+        return self._settled(options)
 
-    def _make(self, ports: list[int], options: Options) -> Plane:
+    def _make(self, options: Options) -> Plane:
+        """Make the cluster in place of what is there, which is nothing, or what an interrupted run has left, or what is to go."""
+        with self.note.kept(MAKING) as handle:
+            try:
+                self.program.inherited = (handle,)
+                if self.nodes():
+                    self.destroy()
+                self._make_at(self._ports(options), options)
+                if options.images:
+                    self.load_images(options.images)
+            except KplaneError:
+                if not self.nodes():
+                    self.note.forget()
+                raise
+            finally:
+                self.program.inherited = ()
+        return self._settled(options)
+
+    def _make_at(self, ports: list[int], options: Options) -> None:
         for port in ports:
             try:
                 self.make(port, options)
-                break
+                return
             except ProviderError as exc:
                 # Another program may have taken the port since it was seen free. The programs clean up after themselves.
                 taken = any(text in str(exc.details.get("stderr", "")).lower() for text in _PORT_TAKEN)
                 if not taken or port == ports[-1]:
                     raise
-        if options.images:
-            self.load_images(options.images)
-        return self._settled(options)
 
     def _settled(self, options: Options) -> Plane:
         """The plane, as soon as the API of its cluster answers."""
@@ -298,18 +330,21 @@ class ContainerDriver(Driver):
         before = self.find()
         if before is not None and options.port is None and before.port:
             options = options._replace(port=before.port)
-        if before is not None:
+        if before is not None and not self.note.found():
             self.way_in()
-            self.destroy()
-        return self._make(self._ports(options), options)
+        return self._make(options)
 
     def stop(self) -> None:
         self.way_in()
         self.switch(False)
 
     def delete(self) -> None:
-        self.way_in()
-        self.destroy()
+        if not self.note.found():
+            self.way_in()
+        with self.note.kept(REMOVING) as handle:
+            self.program.inherited = (handle,)
+            if self.nodes():
+                self.destroy()
 
 
 def probe(client: Client) -> tuple[bool, str]:
@@ -320,3 +355,14 @@ def probe(client: Client) -> tuple[bool, str]:
         return True, str(client.request("GET", "/version", timeout=_READY_TIMEOUT).json().get("gitVersion") or "")
     except KplaneError:
         return False, ""
+
+
+def settings(client: Client, namespace: str) -> dict[str, str] | None:
+    """What our stack says of itself, or ``None`` if it is not there."""
+    try:
+        found = client.get(CONFIG_MAPS, MANAGEMENT_CONFIG_MAP, namespace)
+    except NotFound:
+        return None
+    data = {str(key): str(value) for key, value in (found.get("data") or {}).items()}
+    # A stack that something else installed has this ConfigMap too, but does not say all of this.
+    return data if data.get("externalEndpoint") else None

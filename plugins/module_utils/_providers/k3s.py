@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import typing as t
 
 from ansible_collections.kplane.core.plugins.module_utils import _yaml
 from ansible_collections.kplane.core.plugins.module_utils._contract import NODE_PORT
 from ansible_collections.kplane.core.plugins.module_utils._errors import ProviderError
+from ansible_collections.kplane.core.plugins.module_utils._providers import scratch
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Options
 from ansible_collections.kplane.core.plugins.module_utils._providers.containers import (
     CONFIG_LABEL,
@@ -88,7 +88,7 @@ class K3sDriver(ContainerDriver):
 
     def make(self, port: int, options: Options) -> None:
         declared = check_config(options.provider_config if options.provider_config is not None else {})
-        with tempfile.TemporaryDirectory(prefix="kplane-k3d-") as scratch:
+        with scratch.directory() as folder:
             arguments = ["cluster", "create", self.name, "--wait", "--timeout", f"{int(options.wait_timeout)}s"]
             # k3d publishes on every address of the host unless it is told otherwise.
             arguments += ["--api-port", f"{LOOPBACK}:random", "--port", f"{LOOPBACK}:{port}:{NODE_PORT}@server:0:direct"]
@@ -100,10 +100,10 @@ class K3sDriver(ContainerDriver):
             if options.node_image:
                 arguments += ["--image", options.node_image]
             if declared:
-                arguments += ["--config", _written(scratch, "k3d.yaml", declared)]
+                arguments += ["--config", _written(folder, "k3d.yaml", declared)]
             if options.registry_mirrors:
                 mirrors = {name: {"endpoint": list(hosts)} for name, hosts in options.registry_mirrors.items()}
-                arguments += ["--registry-config", _written(scratch, "registries.yaml", {"mirrors": mirrors})]
+                arguments += ["--registry-config", _written(folder, "registries.yaml", {"mirrors": mirrors})]
             self.program.run(*arguments, timeout=options.wait_timeout + _MAKE_MARGIN)
 
     def destroy(self) -> None:

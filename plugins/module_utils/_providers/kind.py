@@ -11,12 +11,12 @@ from __future__ import annotations
 import copy
 import json
 import os
-import tempfile
 import typing as t
 
 from ansible_collections.kplane.core.plugins.module_utils import _yaml
 from ansible_collections.kplane.core.plugins.module_utils._contract import NODE_PORT, Resource
 from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError, ProviderError
+from ansible_collections.kplane.core.plugins.module_utils._providers import scratch
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Options
 from ansible_collections.kplane.core.plugins.module_utils._providers.cli import THROWAWAY
 from ansible_collections.kplane.core.plugins.module_utils._providers.containers import (
@@ -115,8 +115,8 @@ class KindDriver(ContainerDriver):
 
     def make(self, port: int, options: Options) -> None:
         config = merged_config(options.provider_config, port, bool(options.registry_mirrors))
-        with tempfile.TemporaryDirectory(prefix="kplane-kind-") as scratch:
-            path = os.path.join(scratch, "kind.yaml")
+        with scratch.directory() as folder:
+            path = os.path.join(folder, "kind.yaml")
             with open(path, "wb") as handle:
                 handle.write(_yaml.dump(config))
             arguments = ["create", "cluster", "--name", self.name, "--config", path, "--kubeconfig", THROWAWAY]

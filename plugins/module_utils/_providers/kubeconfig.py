@@ -12,17 +12,16 @@ import os
 import typing as t
 
 from ansible_collections.kplane.core.plugins.module_utils import _auth, _io, _kubeconfig, _kubeconfig_files, _stack, _yaml
-from ansible_collections.kplane.core.plugins.module_utils._client import Client, Json
+from ansible_collections.kplane.core.plugins.module_utils._client import Client
 from ansible_collections.kplane.core.plugins.module_utils._contract import (
-    CONFIG_MAPS,
     MANAGEMENT_CONFIG_MAP,
     MANAGEMENT_NAMESPACE,
     Resource,
     vcp_path,
 )
-from ansible_collections.kplane.core.plugins.module_utils._errors import KubeconfigError, NotFound, ProviderError
+from ansible_collections.kplane.core.plugins.module_utils._errors import KubeconfigError, ProviderError
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Drift, Driver, Kubeconfig, Options, Plane
-from ansible_collections.kplane.core.plugins.module_utils._providers.containers import probe
+from ansible_collections.kplane.core.plugins.module_utils._providers.containers import probe, settings
 
 #: The oldest Kubernetes that the stack is checked against.
 MINIMUM: t.Final = (1, 29)
@@ -85,11 +84,12 @@ class KubeconfigDriver(Driver):
 
     def find(self) -> Plane | None:
         with self.client() as client:
-            settings = self._settings(client)
-            if settings is None:
+            said = settings(client, self.namespace)
+            if said is None and not _stack.begun(client, self.namespace):
                 return None
-            running, version = probe(client)
-            address = str(settings.get("externalEndpoint") or "")
+            running, version = probe(client) if said is not None else (False, "")
+            said = said or {}
+            address = str(said.get("externalEndpoint") or "")
             return Plane(
                 provider=self.provider,
                 name=self.name,
@@ -97,26 +97,16 @@ class KubeconfigDriver(Driver):
                 running=running,
                 server=client.connection.server,
                 host=address.rpartition("//")[2].rpartition(":")[0],
-                port=int(settings.get("ingressPort") or 0),
+                port=int(said.get("ingressPort") or 0),
                 version=version,
                 kubeconfig=self.kubeconfig().source if not isinstance(self._source, dict) else "",
             )
 
-    def _settings(self, client: Client) -> Json | None:
-        """What our stack says of itself, or ``None`` if it is not there."""
-        try:
-            found = client.get(CONFIG_MAPS, MANAGEMENT_CONFIG_MAP, self.namespace)
-        except NotFound:
-            return None
-        data = dict(found.get("data") or {})
-        # A stack that something else installed has this ConfigMap too, but does not say all of this.
-        return data if data.get("externalEndpoint") else None
-
     def endpoints(self, server: str, vcp: str) -> tuple[str, str]:
         if self._addresses is None:
             with self.client() as client:
-                settings = self._settings(client) or {}
-            internal, external = str(settings.get("internalEndpoint") or ""), str(settings.get("externalEndpoint") or "")
+                said = settings(client, self.namespace) or {}
+            internal, external = str(said.get("internalEndpoint") or ""), str(said.get("externalEndpoint") or "")
             if not internal or not external:
                 raise ProviderError(f"The ConfigMap {self.namespace}/{MANAGEMENT_CONFIG_MAP} does not say where the shared API server is")
             self._addresses = internal, external
@@ -158,14 +148,14 @@ class KubeconfigDriver(Driver):
             ):
                 self._require_right(client, verb, group, resource)
             running, name = probe(client)
-            settings = self._settings(client) or {}
+            said = settings(client, self.namespace) or {}
             return Plane(
                 self.provider,
                 self.name,
                 self.context,
                 running,
                 server=client.connection.server,
-                port=int(settings.get("ingressPort") or 0),
+                port=int(said.get("ingressPort") or 0),
                 version=name,
             )
 

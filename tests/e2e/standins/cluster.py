@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import json
 import ssl
 import sys
@@ -22,6 +23,7 @@ NAMESPACE = "/api/v1/namespaces/kplane-system"
 WORKLOADS = ("deployments", "statefulsets")
 #: Tests write this file to keep a workload from becoming available: its name, then what its pod says.
 BROKEN = "broken"
+SOURCE = "controlplane.kplane.dev/source"
 
 
 def available(kind: str, obj: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +34,16 @@ def available(kind: str, obj: dict[str, Any]) -> dict[str, Any]:
     if kind == "statefulsets":
         status.update(currentRevision="1", updateRevision="1")
     return status
+
+
+def offer_authority(root: Client, directory: Path) -> None:
+    """The server that plays the operator certifies by its own authority: the stack has to take over the one that it finds."""
+    data = {key: base64.b64encode((directory / "server" / "pki" / key).read_bytes()).decode() for key in ("ca.crt", "ca.key")}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "kplane-cluster-signing-keys"}, "data": data}
+    if root.get(NAMESPACE).code == 404:
+        root.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kplane-system"}}).ok()
+    if root.get(f"{NAMESPACE}/secrets/kplane-cluster-signing-keys").code == 404:
+        root.post(f"{NAMESPACE}/secrets", secret).ok()
 
 
 class Cluster:
@@ -47,12 +59,7 @@ class Cluster:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "control-plane", "labels": labels}}
         if root.get("/api/v1/nodes/control-plane").code == 404:
             root.post("/api/v1/nodes", node).ok()
-        # The server that plays the operator certifies by its own authority: the stack has to take over the one that it finds.
-        pki = self.directory / "server" / "pki"
-        data = {key: base64.b64encode((pki / key).read_bytes()).decode() for key in ("ca.crt", "ca.key")}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "kplane-cluster-signing-keys"}, "data": data}
-        if root.get(f"{NAMESPACE}/secrets/kplane-cluster-signing-keys").code == 404:
-            root.post(f"{NAMESPACE}/secrets", secret).ok()
+        offer_authority(root, self.directory)
 
     def tend(self, root: Client) -> None:
         """One round of everything that controllers would do."""
@@ -67,6 +74,27 @@ class Cluster:
                 status = available(kind, obj)
                 if any((obj.get("status") or {}).get(key) != value for key, value in status.items()):
                     root.patch(path + "/status", {"status": status})
+        self._follow_authority(root)
+
+    def _follow_authority(self, root: Client) -> None:
+        """What the operator of the stack does: kubeconfigs of control planes trust what the Secret of the authority has."""
+        answer = root.get(f"{NAMESPACE}/secrets/kplane-cluster-signing-keys")
+        if answer.code != 200:
+            return
+        trusted = answer.json["data"]["ca.crt"]
+        for secret in root.get("/api/v1/secrets?labelSelector=controlplane.kplane.dev/name").ok()["items"]:
+            outer = base64.b64decode(secret["data"]["kubeconfig-external"]).decode()
+            said = outer.partition("certificate-authority-data: ")[2].split()[0]
+            if said != trusted:
+                outer = base64.b64encode(outer.replace(said, trusted).encode()).decode()
+                # The server that plays the operator takes the Secret for its own work by this digest of it.
+                source = secret["metadata"]["annotations"][SOURCE].partition(".")[0]
+                digest = hashlib.sha256(f"{secret['data']['kubeconfig']}\n{outer}".encode()).hexdigest()[:24]
+                metadata, data = {"annotations": {SOURCE: f"{source}.{digest}"}}, {"kubeconfig-external": outer}
+                root.patch(
+                    f"/api/v1/namespaces/{secret['metadata']['namespace']}/secrets/{secret['metadata']['name']}",
+                    {"metadata": metadata, "data": data},
+                )
 
     def _stuck(self, root: Client, obj: dict[str, Any], words: str) -> None:
         template = obj["spec"]["template"]

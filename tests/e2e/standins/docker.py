@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from standins import state
+from standins.steps import directory, step
 
 
 def container(cluster: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +41,11 @@ def main() -> None:
             state.die(f"Error: No such container: {missing[0]}")
         print(json.dumps([container(*containers[name]) for name in arguments[3:]]))
     elif arguments[0] in ("start", "stop"):
+        step(f"docker {arguments[0]}")
         for cluster in {containers[name][0]["name"]: containers[name][0] for name in arguments[1:]}.values():
             state.start(cluster) if arguments[0] == "start" else state.stop(cluster)
     elif arguments[0] == "exec" and arguments[-3:-1] == ["cp", "/dev/stdin"]:
-        (state.directory() / "hosts.toml").write_text(sys.stdin.read())
+        (directory() / "hosts.toml").write_text(sys.stdin.read())
     elif arguments[0] != "exec":
         state.die(f"docker: '{arguments[0]}' is not a docker command.")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from argparse import Namespace
 from typing import Any
@@ -17,6 +16,7 @@ from support.server import free_port
 
 from standins import state
 from standins.kind import Parser
+from standins.steps import step
 
 PROVIDER = "k3s"
 VERSION = "k3d version v5.8.3\nk3s version v1.31.5-k3s1 (default)"
@@ -113,6 +113,7 @@ def create(name: str, options: Namespace) -> None:
     if options.registry_config:
         with open(options.registry_config) as handle:
             cluster["registries"] = yaml.safe_load(handle)
+    state.begin(cluster)
     state.start(cluster)
 
 
@@ -136,18 +137,21 @@ def main() -> None:
     elif command == ("cluster", "create"):
         create(names[0], options)
     elif command == ("cluster", "delete"):
-        cluster = require(names[0])
-        state.stop(cluster)
-        state.path_of(names[0]).unlink()
-        shutil.rmtree(state.directory() / names[0])
+        state.remove(require(names[0]))
     elif command == ("cluster", "start"):
+        step("k3d cluster start")
         state.start(require(names[0]))
     elif command == ("cluster", "stop"):
+        step("k3d cluster stop")
         state.stop(require(names[0]))
     elif command == ("kubeconfig", "get"):
-        print(state.kubeconfig(require(names[0]), f"k3d-{names[0]}"), end="")
+        cluster = require(names[0])
+        if "pid" not in cluster:
+            state.die(f"FATA[0000] Failed to get kubeconfig for cluster '{names[0]}': could not read the file in the server node")
+        print(state.kubeconfig(cluster, f"k3d-{names[0]}"), end="")
     else:
         cluster = require(options.cluster[0])
+        step("k3d image import")
         state.save({**cluster, "images": [*cluster.get("images", []), *names]})
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from typing import Any, NoReturn
 
@@ -14,6 +13,7 @@ import yaml
 from support.server import free_port
 
 from standins import state
+from standins.steps import step
 
 PROVIDER = "kind"
 VERSION = "kind v0.30.0 go1.24.6 linux/amd64"
@@ -84,6 +84,7 @@ def create(options: argparse.Namespace) -> None:
         "labels": nodes[0]["labels"],
     }
     print(f'Creating cluster "{name}" ...', file=sys.stderr)
+    state.begin(cluster)
     state.start(cluster)
     if options.kubeconfig:
         with open(options.kubeconfig, "w") as handle:
@@ -115,18 +116,21 @@ def main() -> None:
         else:
             print("\n".join(node["name"] for node in cluster["nodes"]))
     elif command == ("get", "kubeconfig"):
-        print(state.kubeconfig(require(options.name or "kind"), f"kind-{options.name}"), end="")
+        cluster = require(options.name or "kind")
+        if "pid" not in cluster:
+            reading = f"docker exec --privileged {cluster['nodes'][0]['name']} cat /etc/kubernetes/admin.conf"
+            state.die(f'ERROR: command "{reading}" failed with error: exit status 1')
+        print(state.kubeconfig(cluster, f"kind-{options.name}"), end="")
     elif command == ("create", "cluster"):
         create(options)
     elif command == ("delete", "cluster"):
         print(f'Deleting cluster "{options.name}" ...', file=sys.stderr)
         cluster = state.find(options.name or "kind", PROVIDER)
         if cluster is not None:
-            state.stop(cluster)
-            state.path_of(cluster["name"]).unlink()
-            shutil.rmtree(state.directory() / cluster["name"])
+            state.remove(cluster)
     else:
         cluster = require(options.name or "kind")
+        step("kind load")
         state.save({**cluster, "images": [*cluster.get("images", []), *options.images]})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +18,9 @@ from typing import Any, NoReturn
 
 import yaml
 
-STATE = "STANDIN_STATE"
+from standins.steps import directory, step
+
 Json = dict[str, Any]
-
-
-def directory() -> Path:
-    return Path(os.environ[STATE])
 
 
 def log(program: str, arguments: list[str]) -> None:
@@ -72,6 +70,24 @@ def save(cluster: Json) -> None:
     path_of(cluster["name"]).write_text(json.dumps(cluster))
 
 
+def begin(cluster: Json) -> None:
+    """The containers are there, but nothing is in them yet; somebody whose program is killed now finds that."""
+    step("containers are made")
+    save({**cluster, "running": True})
+    step("Kubernetes is set up in them")
+
+
+def remove(cluster: Json) -> None:
+    """Everything of a cluster, its containers last."""
+    step("Kubernetes is ended")
+    stop(cluster)
+    save({key: value for key, value in cluster.items() if key != "pid"} | {"running": True})
+    step("containers are removed")
+    if (data := directory() / cluster["name"]).exists():
+        shutil.rmtree(data)
+    path_of(cluster["name"]).unlink()
+
+
 def start(cluster: Json) -> None:
     """Start the process that plays the cluster, and wait until its API answers."""
     data = directory() / cluster["name"]
@@ -81,7 +97,7 @@ def start(cluster: Json) -> None:
     log_file = (data / "log").open("ab")
     argv = [sys.executable, "-m", "standins.cluster", str(data), str(cluster["api_port"]), str(cluster["port"])]
     argv += [os.environ["STANDIN_PARENT"], json.dumps(cluster.get("labels") or {})]
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, start_new_session=True)
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, start_new_session=True, env=_own())
     deadline = time.monotonic() + 60
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -91,8 +107,14 @@ def start(cluster: Json) -> None:
     save(cluster)
 
 
+def _own() -> dict[str, str]:
+    """The environment of a cluster: it is no part of the play."""
+    return {key: value for key, value in os.environ.items() if key != "STANDIN_ROOT"}
+
+
 def stop(cluster: Json) -> None:
-    if cluster.get("running"):
+    """End the cluster and its server, which is in the same group."""
+    if cluster.get("running") and "pid" in cluster:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(cluster["pid"], signal.SIGTERM)
         deadline = time.monotonic() + 20
@@ -102,12 +124,17 @@ def stop(cluster: Json) -> None:
     save(cluster)
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return (Path("/proc") / str(pid) / "stat").read_text().split()[2] != "Z" if Path("/proc").exists() else True
+def _alive(group: int) -> bool:
+    """Whether any process of a group runs; one that has ended but was not waited for does not."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+            if int(fields[2]) == group and fields[0] != "Z":
+                return True
+    return False
 
 
 def kubeconfig(cluster: Json, context: str) -> str:

@@ -19,6 +19,12 @@ def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
 
 
+def environment():
+    """Of processes that import the collection too."""
+    root = os.path.abspath(_io.__file__).split("ansible_collections" + os.sep)[0]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join([root] + [part for part in sys.path if part]))
+
+
 def test_a_new_file_is_private_and_so_is_its_new_directory(tmp_path):
     path = tmp_path / "new" / "file"
     _io.write_atomic(str(path), b"content")
@@ -99,6 +105,43 @@ def test_a_lock_of_somebody_else_is_waited_for_then_named_and_never_broken(tmp_p
     assert lock.exists()
 
 
+def test_a_lock_of_a_killed_run_is_taken_away_with_what_it_was_writing(tmp_path):
+    path = tmp_path / "config"
+    path.write_bytes(b"old")
+    program = """
+import os, signal, sys
+from ansible_collections.kplane.core.plugins.module_utils import _io
+os.replace = lambda *unused: os.kill(os.getpid(), signal.SIGKILL)
+with _io.locked(sys.argv[1]):
+    _io.write_atomic(sys.argv[1], b"new")
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(path)], env=environment(), check=False)
+    assert done.returncode == -9
+    assert len(os.listdir(tmp_path)) == 4
+    with _io.locked(str(path), 0.1):
+        assert sorted(os.listdir(tmp_path)) == ["config", "config.lock", "home"]
+    assert sorted(os.listdir(tmp_path)) == ["config", "home"]
+    assert path.read_bytes() == b"old"
+
+
+def test_a_lock_that_was_left_goes_even_if_nothing_is_to_be_written(tmp_path):
+    path = str(tmp_path / "config")
+    os.close(os.open(path + ".lock", os.O_CREAT, 0o200))
+    _io.tidy(path)
+    assert os.listdir(tmp_path) == ["home"]
+    with _io.locked(path):
+        _io.tidy(path)
+        assert os.path.exists(path + ".lock")
+
+
+def test_a_lock_of_a_run_that_lives_is_not_taken_away(tmp_path):
+    path = str(tmp_path / "config")
+    with _io.locked(path):
+        with pytest.raises(LockTimeout), _io.locked(path, 0.1):
+            pass
+        assert os.path.exists(path + ".lock")
+
+
 def test_processes_take_turns(tmp_path):
     """Five processes count in one file under the lock; without it, some counts would be lost."""
     path = tmp_path / "count"
@@ -115,8 +158,6 @@ def test_processes_take_turns(tmp_path):
     )
     script = tmp_path / "count.py"
     script.write_text(program)
-    root = os.path.abspath(_io.__file__).split("ansible_collections" + os.sep)[0]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([root] + [part for part in sys.path if part]))
-    running = [subprocess.Popen([sys.executable, str(script), str(path)], env=environment) for unused in range(5)]
+    running = [subprocess.Popen([sys.executable, str(script), str(path)], env=environment()) for unused in range(5)]
     assert [process.wait(120) for process in running] == [0] * 5
     assert path.read_text() == "50"

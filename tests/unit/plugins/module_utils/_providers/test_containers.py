@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
@@ -82,11 +83,43 @@ def test_k3d_lists_its_nodes(program):
     driver = k3s.K3sDriver("it")
     assert [(node.name, node.port) for node in driver.nodes()] == [("k3d-it-server-0", 8444), ("k3d-it-serverlb", 0)]
     assert driver.config_digest() == containers.digest({})
+    assert k3s.K3sDriver("other").nodes() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "internal"),
+    [
+        (None, "https://kplane-apiserver.kplane-system.svc.cluster.local:6443"),
+        ({"internalEndpoint": "https://api.example.internal:6443"}, "https://api.example.internal:6443"),
+    ],
+)
+def test_addresses_are_what_the_stack_says_and_what_is_mapped(program, monkeypatch, said, internal):
+    program("k3d", printing(json.dumps(LISTED)))
+    monkeypatch.setattr(containers, "settings", lambda client, namespace: said)
+    driver = k3s.K3sDriver("it")
+    monkeypatch.setattr(driver, "client", contextlib.nullcontext)
     assert driver.endpoints("https://unused", "demo") == (
-        "https://kplane-apiserver.kplane-system.svc.cluster.local:6443/clusters/demo/control-plane",
+        internal + "/clusters/demo/control-plane",
         "https://127.0.0.1:8444/clusters/demo/control-plane",
     )
-    assert k3s.K3sDriver("other").nodes() == []
+
+
+def test_a_port_that_was_lost_meanwhile_is_not_the_end(monkeypatch):
+    """Another program takes the port after it was seen free; kind says so, and the next free one is tried."""
+    driver = kind.KindDriver("it")
+    tried = []
+
+    def make(port, options):
+        tried.append(port)
+        if len(tried) == 1:
+            raise ProviderError("kind create cluster failed", stderr="Bind for 127.0.0.1:8443 failed: port is already allocated")
+
+    monkeypatch.setattr(driver, "make", make)
+    driver._make_at([8443, 8444, 8445], Options())
+    assert tried == [8443, 8444]
+    tried.clear()
+    with pytest.raises(ProviderError):
+        driver._make_at([8443], Options(port=8443))
 
 
 @pytest.mark.parametrize("printed", ["null", "[]", ""])
