@@ -78,6 +78,7 @@ async def patch_object(
     def transform(old: Json | None) -> Json:
         new = patched(old, patch, schema)
         accept_patched(info, new, ctx, patch.document)
+        check_name(new["metadata"], name)
         return new
 
     return await change(registry, info, namespace, name, transform, ctx, subresource)

@@ -100,8 +100,16 @@ GOOD: list[tuple[str, str, Document]] = [
     ("apps/v1", "ControllerRevision", {"data": {"spec": {}}, "revision": 1}),
     ("batch/v1", "Job", {"spec": {"template": ONCE}}),
     ("batch/v1", "CronJob", {"spec": {"schedule": "*/5 * * * mon-fri", "jobTemplate": {"spec": {"template": ONCE}}}}),
-    ("autoscaling/v2", "HorizontalPodAutoscaler", {"spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}),
-    ("autoscaling/v1", "HorizontalPodAutoscaler", {"spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}}),
+    (
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        {"spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}},
+    ),
+    (
+        "autoscaling/v1",
+        "HorizontalPodAutoscaler",
+        {"spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}},
+    ),
     ("policy/v1", "PodDisruptionBudget", {"spec": {"minAvailable": "50%", "selector": {"matchLabels": {"a": "b"}}}}),
     (
         "networking.k8s.io/v1",

@@ -61,10 +61,10 @@ class _Target:
 
 def _parts(pointer: str) -> list[str]:
     if pointer and not pointer.startswith("/"):
-        raise BadRequest(f"invalid JSON pointer {pointer[:256]!r}: must be empty or start with a slash")
+        raise Invalid(f"invalid JSON pointer {pointer[:256]!r}: must be empty or start with a slash")
     parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
     if len(parts) > MAX_PATH_DEPTH:
-        raise BadRequest(f"JSON pointer has more than {MAX_PATH_DEPTH} parts")
+        raise Invalid(f"JSON pointer has more than {MAX_PATH_DEPTH} parts")
     return parts
 
 
@@ -192,13 +192,13 @@ def _within(context: str, action: Callable[[], Any]) -> Any:
 def _text(operation: Mapping[str, Json], key: str) -> str:
     value = operation.get(key)
     if not isinstance(value, str):
-        raise BadRequest(f"a JSON patch operation needs {key!r} as a string")
+        raise Invalid(f"a JSON patch operation needs {key!r} as a string")
     return value
 
 
 def _value(operation: Mapping[str, Json]) -> Json:
     if "value" not in operation:
-        raise BadRequest(f"a JSON patch operation {operation.get('op')!r} needs a value")
+        raise Invalid(f"a JSON patch operation {operation.get('op')!r} needs a value")
     return operation["value"]
 
 
@@ -214,7 +214,7 @@ def equal(left: Json, right: Json) -> bool:
 
 
 def apply(document: Json, operations: Json) -> Json:
-    """``document`` after all operations. Raises BadRequest, Invalid or RequestEntityTooLarge."""
+    """``document`` after all operations. Raises BadRequest (no patch), Invalid (one that does not apply) or RequestEntityTooLarge."""
     if not isinstance(operations, list):
         raise BadRequest("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
     if len(operations) > MAX_OPERATIONS:
@@ -226,7 +226,7 @@ def apply(document: Json, operations: Json) -> Json:
         kind = operation.get("op")
         run = _OPERATIONS.get(kind) if isinstance(kind, str) else None
         if run is None:
-            raise BadRequest(f"Unexpected kind: {str(kind)[:64]}")
+            raise Invalid(f"Unexpected kind: {str(kind)[:64]}")
         try:
             run(target, operation, _text(operation, "path"))
         except _TestFails as error:
