@@ -59,13 +59,12 @@ def to_epoch(text: str) -> float:
 
 def canonical(text: str) -> str:
     """``text`` as the server writes a ``metav1.Time``: UTC, whole seconds."""
-    return from_epoch(parse(text).timestamp())
+    return f"{parse(text).isoformat(timespec='seconds')[:19]}Z"
 
 
 def canonical_micro(text: str) -> str:
     """``text`` as the server writes a ``metav1.MicroTime``: UTC, six decimals."""
-    moment = parse(text)
-    return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{moment.microsecond:06d}Z"
+    return f"{parse(text).isoformat(timespec='microseconds')[:26]}Z"
 
 
 def human_duration(seconds: float) -> str:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil, floor
 
 import pytest
 from hypothesis import given
@@ -88,3 +90,38 @@ def test_canonical_form_keeps_the_value_and_is_stable(text: str) -> None:
     once = quantity.canonical(text)
     assert quantity.canonical(once) == once
     assert quantity.parse_quantity(once) == quantity.parse_quantity(text)
+
+
+SCALES = {"n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "": Fraction(1), "k": Fraction(1000)}
+SCALES |= {suffix: Fraction(1000**power) for power, suffix in enumerate("MGTPE", 2)}
+SCALES |= {f"{suffix}i": Fraction(1024**power) for power, suffix in enumerate("KMGTPE", 1)}
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(0, 9), st.sampled_from(sorted(SCALES)))
+def test_a_text_means_its_number_times_its_scale(number: int, places: int, suffix: str) -> None:
+    digits = str(abs(number)).rjust(places + 1, "0")
+    text = f"{'-' if number < 0 else ''}{digits[: len(digits) - places]}.{digits[len(digits) - places :]}{suffix}"
+    exact = Fraction(number, 10**places) * SCALES[suffix]
+    nanos = exact * 10**9
+    rounded = Fraction(ceil(nanos) if nanos > 0 else floor(nanos), 10**9)  # what is smaller than a nano is one, as upstream has it
+    assert (
+        Fraction(quantity.parse_quantity(text)) == max(-Fraction(2**63 - 1), min(rounded, Fraction(2**63 - 1))) or abs(exact) >= 2**63 - 1
+    )
+
+
+@given(texts, texts, texts)
+def test_comparison_is_a_total_order_of_the_numbers(one: str, two: str, three: str) -> None:
+    first, second, third = (quantity.parse_quantity(text) for text in (one, two, three))
+    assert quantity.compare(one, two) == (first > second) - (first < second) == -quantity.compare(two, one)
+    if quantity.compare(one, two) <= 0 and quantity.compare(two, three) <= 0:
+        assert quantity.compare(one, three) <= 0
+        assert first <= third
+
+
+@given(st.text(alphabet="0123456789.+-eEnumkKMGTPi ", max_size=12))
+def test_any_text_is_a_quantity_or_is_refused(text: str) -> None:
+    try:
+        value = quantity.parse_quantity(text)
+    except ValueError:
+        return
+    assert quantity.parse_quantity(quantity.canonical(text)) == value

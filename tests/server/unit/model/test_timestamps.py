@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,8 @@ from kplane_server.model import timestamps
         ("2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456Z"),
         ("2026-01-02T03:04:05.1+02:00", "2026-01-02T01:04:05Z", "2026-01-02T01:04:05.100000Z"),
         ("2025-12-31T23:59:59-01:30", "2026-01-01T01:29:59Z", "2026-01-01T01:29:59.000000Z"),
+        ("1969-12-31T23:59:58.5Z", "1969-12-31T23:59:58Z", "1969-12-31T23:59:58.500000Z"),
+        ("0999-01-01T00:00:00Z", "0999-01-01T00:00:00Z", "0999-01-01T00:00:00.000000Z"),
     ],
 )
 def test_canonical(text: str, seconds: str, micros: str) -> None:
@@ -43,6 +46,25 @@ def test_round_trips(micros: int) -> None:
     assert timestamps.canonical_micro(text) == text
     whole = timestamps.from_epoch(micros // 1_000_000)
     assert timestamps.to_epoch(whole) == micros // 1_000_000
+
+
+@given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)), st.integers(-1439, 1439), st.integers(0, 9))
+def test_a_time_is_the_same_wherever_it_was_written(moment: datetime, minutes: int, places: int) -> None:
+    there = moment.replace(tzinfo=timezone(timedelta(minutes=minutes))).isoformat(timespec="microseconds")
+    fraction = f"{there[19:26]}000"[: places + 1] if places else ""
+    text = there[:19] + fraction + there[26:]
+    exact = (moment - timedelta(minutes=minutes)).replace(microsecond=int(fraction[1:7].ljust(6, "0")), tzinfo=UTC)
+    assert timestamps.parse(text) == timestamps.parse(timestamps.canonical_micro(text)) == exact
+    assert timestamps.parse(timestamps.canonical(text)) == exact.replace(microsecond=0)
+
+
+@given(st.text(alphabet="0123456789-:.TZ+ tz", max_size=30))
+def test_any_text_is_a_time_or_is_refused(text: str) -> None:
+    try:
+        moment = timestamps.parse(text)
+    except ValueError:
+        return
+    assert timestamps.parse(timestamps.canonical_micro(text)) == moment
 
 
 def test_now_is_now() -> None:

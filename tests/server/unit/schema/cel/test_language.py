@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kplane_server.model import durations, timestamps
+from kplane_server.schema.cel.conversions import duration_text, parse_duration, parse_timestamp, timestamp_text
 from kplane_server.schema.cel.declarations import DYN
 from kplane_server.schema.cel.parser import MAX_DEPTH, parse
 from kplane_server.schema.cel.program import Program
 from kplane_server.schema.cel.types import check
-from kplane_server.schema.cel.values import CompileError, CostExceeded, EvaluationError, Meter, TypeValue, type_name
+from kplane_server.schema.cel.values import CompileError, CostExceeded, Duration, EvaluationError, Meter, TypeValue, type_name
 
 ANSWERS: list[tuple[str, str, str, str, int]] = [
     tuple(row) for row in json.loads((Path(__file__).parent / "upstream" / "answers.json").read_text(encoding="utf-8"))
@@ -148,3 +151,11 @@ def test_a_long_chain_of_conditions_is_no_deep_tree() -> None:
 def test_a_loop_does_not_touch_the_variables_around_it() -> None:
     assert evaluate("self.l.map(self, self * 2) == [2, 4, 6] && self.a == 5")[1] is True
     assert evaluate("[1, 0].exists(x, 1 / x == 7 || self.l.all(x, x > 0))")[1] is True
+
+
+@given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)), st.integers(-(2**62), 2**62))
+def test_times_are_those_of_the_rest_of_the_server(moment: datetime, nanos: int) -> None:
+    text = f"{moment.isoformat(timespec='microseconds')}Z"
+    assert parse_timestamp(text).nanos // 1000 == (timestamps.parse(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    assert parse_timestamp(timestamp_text(parse_timestamp(text))) == parse_timestamp(text)
+    assert parse_duration(durations.format(nanos)).nanos == nanos == durations.parse(duration_text(Duration(nanos)))
