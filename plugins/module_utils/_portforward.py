@@ -110,7 +110,11 @@ class TlsSocket(io.RawIOBase):
         self._tunnel = tunnel
         self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=server_name)
-        self._through(self._tls.do_handshake)
+        try:
+            self._through(self._tls.do_handshake)
+        except BaseException:
+            self.close()
+            raise
 
     def _through(self, step: t.Callable[[], t.Any]) -> t.Any:
         """Do one step of TLS, with everything that it wants to send and to receive."""

@@ -156,10 +156,11 @@ def _plan(folder: Path, backup_file: archive.Archive) -> dict[str, Any]:
 
 def _settle(folder: Path, path: Path) -> None:
     """Everything is on the disk, and belongs to the one whose directory it is."""
-    owner = path.stat()
-    for one in (folder, *folder.rglob("*")):
-        if os.geteuid() == 0:
+    owner, made = path.stat(), [folder, *folder.rglob("*")]
+    if os.geteuid() == 0:
+        for one in (path / datadir.LOCK, *made):
             os.chown(one, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    for one in made:
         if one.is_file():
             files.sync(one)
     files.sync_directory(folder / pki.DIRECTORY)
