@@ -28,12 +28,15 @@ GOLDEN = ROOT / "tests" / "e2e" / "golden" / "kind.yaml"
 NAMESPACE = "kplane-system"
 SETTLE = """
 import json, sys, uuid
+from datetime import timedelta
 from ansible_collections.kplane.core.plugins.module_utils import _stack_secrets as stack
 from ansible_collections.kplane.core.plugins.module_utils._stack_held import Held, Rotation
 asked = json.load(sys.stdin)
 existing = {name: Held(**entry) for name, entry in asked["existing"].items()}
 rotation = Rotation(uuid.uuid4().hex, tuple(asked["rotate"])) if asked["rotate"] else Rotation()
 wanted = stack.Wanted(asked["namespace"], ("127.0.0.1",), rotation=rotation)
+if asked["serving"] is not None:
+    wanted = wanted._replace(ca_overlap=timedelta(0), settled=asked["serving"])
 held = stack.settle(existing, wanted).held
 print(json.dumps({name: entry._asdict() for name, entry in held.items()}))
 """
@@ -55,9 +58,12 @@ def program(name: str) -> Path:
     return path
 
 
-def settled(existing: Secrets | None = None, rotate: tuple[str, ...] = ()) -> Secrets:
-    """The Secrets of the stack, by the code that makes, keeps and rotates them."""
-    asked = json.dumps({"existing": existing or {}, "rotate": list(rotate), "namespace": NAMESPACE})
+def settled(existing: Secrets | None = None, rotate: tuple[str, ...] = (), serving: bool | None = None) -> Secrets:
+    """The Secrets of the stack, by the code that makes, keeps and rotates them.
+
+    ``serving`` is for authorities that are replaced without an overlap: whether everything serves with the Secrets that there are.
+    """
+    asked = json.dumps({"existing": existing or {}, "rotate": list(rotate), "namespace": NAMESPACE, "serving": serving})
     environment = dict(os.environ, PYTHONPATH=str(COLLECTION))
     done = subprocess.run([sys.executable, "-c", SETTLE], input=asked, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
