@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b
 from typing import Final
+
+import orjson
 
 from kplane_server.model.errors import (
     Cause,
@@ -25,6 +29,9 @@ API_APPROVED: Final = "api-approved.kubernetes.io"
 _COLUMN_TYPES: Final = ("integer", "number", "string", "boolean", "date")
 _COLUMN_FORMATS: Final = ("int32", "int64", "float", "double", "byte", "date", "date-time", "password")
 _MAX_SELECTABLE: Final = 8
+_MAX_ACCEPTED: Final = 4096
+#: Digests of schemas without a fault.
+_accepted: OrderedDict[bytes, None] = OrderedDict()
 _MAX_VERSIONS: Final = 100  # not upstream's: a definition is compiled once for each version
 
 
@@ -159,12 +166,26 @@ def _schema_causes(value: Json, at: str, versions: Sequence[Json], unchanged: Co
     if schema.get("type") != "object":
         yield field_invalid(f"{at}.type", schema.get("type") or "", "must be object at the root")
         return
-    causes = check_structural(schema, at=at, unchanged=versions[0].get("name") in unchanged)
+    causes = _judged(schema, at, unchanged=versions[0].get("name") in unchanged)
     if any((version.get("subresources") or {}).get("status") is not None for version in versions):
         causes.extend(status_root_causes(schema))
     for cause in causes:
         joined = f"{at}.{cause.field}" if cause.field and not cause.field.startswith("[") else at + cause.field
         yield Cause(cause.reason, cause.message, joined)
+
+
+def _judged(schema: Json, at: str, *, unchanged: bool) -> list[Cause]:
+    """What is wrong with a schema; one that was accepted lately, in whatever control plane, is not judged again."""
+    digest = blake2b(orjson.dumps(schema), digest_size=32).digest()
+    if digest in _accepted:
+        _accepted.move_to_end(digest)
+        return []
+    causes = check_structural(schema, at=at, unchanged=unchanged)
+    if not causes and not unchanged:
+        _accepted[digest] = None
+        if len(_accepted) > _MAX_ACCEPTED:
+            _accepted.popitem(last=False)
+    return causes
 
 
 def _subresource_causes(declared: Json, at: str) -> Iterator[Cause]:

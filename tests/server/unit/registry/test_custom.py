@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from kplane_server.model.errors import (
     UnsupportedMediaType,
 )
 from kplane_server.registry.options import DeleteOptions, ListOptions, WatchOptions
+from kplane_server.schema.crdschema import check_structural
 
 from .conftest import Bench, document
 
@@ -329,6 +331,7 @@ async def test_a_rule_that_was_taken_before_stays(bench: Bench, monkeypatch: pyt
     schema = {"type": "object", "properties": {"spec": DEAR}}
     with monkeypatch.context() as patch:
         patch.setattr("kplane_server.schema.cel.rulechecks.EXPRESSION_LIMIT", 2**64)
+        patch.setattr("kplane_server.registry.custom_validation._accepted", OrderedDict())
         await define(bench, crd("widgets", "Widget", version(schema=schema)))
     names = {"shortNames": ["wd"]}
     made = await bench.patch(CRDS, WIDGETS, "merge", {"spec": {"names": names}}, "")
@@ -337,6 +340,26 @@ async def test_a_rule_that_was_taken_before_stays(bench: Bench, monkeypatch: pyt
     versions = [version(schema={"type": "object", "properties": {"spec": changed}})]
     with pytest.raises(Invalid, match="estimated rule cost exceeds budget"):
         await bench.patch(CRDS, WIDGETS, "merge", {"spec": {"versions": versions}}, "")
+
+
+async def test_a_schema_is_judged_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[Any] = []
+
+    def judge(schema: Any, **more: Any) -> list[Any]:
+        judged.append(schema)
+        return check_structural(schema, **more)
+
+    monkeypatch.setattr("kplane_server.registry.custom_validation.check_structural", judge)
+    monkeypatch.setattr("kplane_server.registry.custom_validation._accepted", OrderedDict())
+    await define(bench, crd())
+    await define(bench, crd("gadgets", "Gadget"))
+    await bench.patch(CRDS, WIDGETS, "merge", {"metadata": {"labels": {"a": "b"}}}, "")
+    assert len(judged) == 1
+    wrong = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"x": {}}}}}
+    for _ in range(2):
+        with pytest.raises(Invalid, match="must not be empty for specified object fields"):
+            await define(bench, crd("others", "Other", version(schema=wrong)))
+    assert len(judged) == 3
 
 
 async def test_a_protected_group_needs_an_approval(bench: Bench) -> None:

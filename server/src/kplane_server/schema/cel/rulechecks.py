@@ -25,8 +25,9 @@ from kplane_server.schema.cel.types import check
 from kplane_server.schema.cel.values import CompileError, InstantiationError
 from kplane_server.schema.structural import Schema, compile_resource_schema
 
-#: More rules in one schema are refused: each is compiled.
+#: More rules in one schema, or longer ones together (characters), are refused: compiling them takes a second already.
 MAX_RULES: Final = 1000
+MAX_TEXT: Final = 128 * 1024
 #: What one expression may cost at most, and what all of a schema may cost together.
 EXPRESSION_LIMIT: Final = 10_000_000
 SCHEMA_LIMIT: Final = 100_000_000
@@ -103,11 +104,14 @@ def _exceeded(name: str, cost: int, limit: int) -> str:
 
 
 def check_count(document: Mapping[str, Json]) -> list[Cause]:
-    """Whether there are more rules than are compiled."""
-    count = sum(len(node["x-kubernetes-validations"]) for node in _ruled(document))
-    if count <= MAX_RULES:
-        return []
-    return [Cause("FieldValueTooMany", f"Too many: {count}: must have at most {MAX_RULES} items", "x-kubernetes-validations")]
+    """Whether there are more rules, or longer ones, than are compiled."""
+    rules = [rule for node in _ruled(document) for rule in node["x-kubernetes-validations"]]
+    if len(rules) > MAX_RULES:
+        return [Cause("FieldValueTooMany", f"Too many: {len(rules)}: must have at most {MAX_RULES} items", "x-kubernetes-validations")]
+    if sum(len(rule.get(key) or "") for rule in rules for key in ("rule", "messageExpression")) > MAX_TEXT:
+        why = f"Too long: the rules of a schema may not be more than {MAX_TEXT} characters together"
+        return [Cause("FieldValueTooLong", why, "x-kubernetes-validations")]
+    return []
 
 
 def check_rules(document: Mapping[str, Json], *, at: str = "", unchanged: bool = False) -> list[Cause]:

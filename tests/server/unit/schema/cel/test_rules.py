@@ -237,6 +237,9 @@ def test_rules_are_not_run_over_documents_of_another_shape() -> None:
     assert resource_causes({"spec": {"a": 0}}, schema, old={"spec": {"a": 0}}) == []
 
 
-def test_the_number_of_rules_is_bounded() -> None:
+def test_the_number_of_rules_and_their_length_are_bounded() -> None:
+    long = {"rule": "true || " + " || ".join(["self.a > 1000000"] * 3000)}
+    assert [cause.reason for cause in check_count(definition(*[long] * 3))] == ["FieldValueTooLong"]
+    assert check_count(definition(long)) == []
     causes = check_count(definition(*[{"rule": "true"}] * 1001))
     assert [cause.reason for cause in causes] == ["FieldValueTooMany"]
