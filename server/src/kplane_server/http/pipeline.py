@@ -15,8 +15,9 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Final
 
 from kplane_server.access.attributes import Attributes, for_path, forbidden
 from kplane_server.access.impersonation import PREFIX as IMPERSONATION_PREFIX
@@ -29,11 +30,12 @@ from kplane_server.http.inflight import InFlight
 from kplane_server.http.metrics import Metrics
 from kplane_server.http.negotiation import accepts_gzip
 from kplane_server.http.request import Incoming, parse_query
-from kplane_server.http.response import Response, StreamResponse, error_response
+from kplane_server.http.response import Outlet, Response, StreamResponse, error_response
 from kplane_server.http.routing import METHOD_VERBS, ApiRequest, check_path, method_not_allowed, resolve, split_vcp, unknown_vcp
 from kplane_server.http.turns import Turns
 from kplane_server.model.errors import ApiError, BadRequest, Expired, InternalError, ServiceUnavailable, Timeout, Unauthorized
 from kplane_server.model.identity import ANONYMOUS_USER
+from kplane_server.model.keys import VcpId
 from kplane_server.settings import LimitSettings
 from kplane_server.storage.api import Compacted, FutureRevision, StorageUnavailable
 from kplane_server.vcp import contract
@@ -100,6 +102,8 @@ class Pipeline:
             self._turns.spend(vcp, time.perf_counter() - begun)
             if not isinstance(answer, Response | StreamResponse):
                 answer = await self._wait(call, answer)
+            if isinstance(answer, StreamResponse):
+                answer.run = partial(self._stream, vcp, answer.run)
         except Exception as error:
             answer = error_response(_as_api_error(error, incoming, audit))
         except asyncio.CancelledError:
@@ -185,6 +189,10 @@ class Pipeline:
             raise Timeout(_TOO_SLOW) from error
         finally:
             self.in_flight.leave(key)
+
+    async def _stream(self, vcp: VcpId, run: Callable[[Outlet], Coroutine[Any, Any, None]], outlet: Outlet) -> None:
+        """A stream is written in turns too: a thousand watches of one control plane are a noisy neighbour."""
+        await self._turns.run(vcp, run(outlet))
 
     def _count(self, call: Call | None, plane: ControlPlane | None, status: int, seconds: float) -> None:
         request = call.request if call is not None else _UNRESOLVED

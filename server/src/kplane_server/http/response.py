@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -43,7 +43,7 @@ class ClientGone(Exception):
 class StreamResponse:
     """An answer that is written piece by piece by ``run``. ``close`` runs in any case, also when ``run`` never started."""
 
-    run: Callable[[Outlet], Awaitable[None]]
+    run: Callable[[Outlet], Coroutine[Any, Any, None]]
     close: Callable[[], None]
     status: int = 200
     content_type: str = JSON

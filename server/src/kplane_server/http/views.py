@@ -103,10 +103,11 @@ def encoded(value: bytes, accepted: Accepted, status: int = 200, headers: Header
 class MetadataView(JsonLines):
     """A watch of metadata alone."""
 
-    __slots__ = ("_version",)
+    __slots__ = ("_version", "form")
 
     def __init__(self, version: str) -> None:
         self._version = version
+        self.form = f"metadata {version}"
 
     def object(self, value: bytes) -> bytes:
         return orjson.dumps(partial(orjson.loads(value), self._version))
@@ -118,6 +119,8 @@ class TableView(JsonLines):
     """A watch of Tables of one row; only the first has column definitions, as upstream."""
 
     __slots__ = ("_include", "_info", "_started", "_version")
+
+    form: Final = None
 
     def __init__(self, info: ResourceInfo, version: str, include: str) -> None:
         self._info, self._version, self._include = info, version, include
@@ -134,7 +137,6 @@ class TableView(JsonLines):
 
     def bookmark(self, value: bytes) -> bytes:
         metadata = orjson.loads(value)["metadata"]
-        del metadata["creationTimestamp"]
         kind = {"kind": "Table", "apiVersion": f"{META_GROUP}/{self._version}"}
         return orjson.dumps({**kind, "metadata": metadata, "columnDefinitions": None, "rows": []})
 
@@ -143,6 +145,8 @@ class ProtobufView:
     """A watch in protobuf: length-delimited frames."""
 
     __slots__ = ()
+
+    form: Final = "protobuf"
 
     content_type = f"{PROTOBUF};stream=watch"
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import orjson
 
 from kplane_server.http.response import JSON, Outlet
 from kplane_server.model.errors import ApiError, Expired, Json
-from kplane_server.registry.watching import BOOKMARK, WatchEvent
+from kplane_server.registry.watching import BOOKMARK, Seen, WatchEvent
 from kplane_server.storage.api import Compacted, UnknownVcp
 
 #: Lines are joined up to this size before they are sent.
@@ -48,6 +48,11 @@ class View(Protocol):
 
     @property
     def content_type(self) -> str: ...
+
+    @property
+    def form(self) -> str | None:
+        """Names what this view makes of an event, where that depends on the event alone; views with the same name make the same."""
+        ...
 
     def object(self, value: bytes) -> bytes:
         """A document as this client wants it."""
@@ -84,6 +89,8 @@ class PlainView(JsonLines):
     """The documents as they are: no JSON work."""
 
     __slots__ = ()
+
+    form: Final = "json"
 
     def object(self, value: bytes) -> bytes:
         return value
@@ -174,6 +181,20 @@ class WatchStream:
                 bookmark = now + self._streams.bookmark_interval
 
     async def _send(self, outlet: Outlet, events: Sequence[WatchEvent]) -> None:
+        for chunk in self._chunks(events):
+            await outlet.send(chunk)
+
+    def _chunks(self, events: Sequence[WatchEvent]) -> Iterable[bytes]:
+        """The events as bytes; those that several streams see are encoded for the first, and the others take it from there."""
+        form = self._view.form
+        if form is None or not isinstance(events, Seen):
+            return self._encode(events)
+        chunks = events.chunks.get(form)
+        if chunks is None:
+            chunks = events.chunks[form] = list(self._encode(events))
+        return chunks
+
+    def _encode(self, events: Sequence[WatchEvent]) -> Iterator[bytes]:
         lines: list[bytes] = []
         size = 0
         view = self._view
@@ -182,10 +203,10 @@ class WatchStream:
             lines.append(line)
             size += len(line)
             if size >= CHUNK:
-                await outlet.send(b"".join(lines))
+                yield b"".join(lines)
                 lines, size = [], 0
         if lines:
-            await outlet.send(b"".join(lines))
+            yield b"".join(lines)
 
     async def _bookmark(self, outlet: Outlet) -> None:
         if self._bookmarks:

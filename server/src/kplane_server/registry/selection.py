@@ -25,7 +25,7 @@ _KEY_FIELDS: Final = ("metadata.name", "metadata.namespace")
 class Selection:
     """Parsed selectors, ready to judge objects. Raises BadRequest for text that cannot be parsed and for fields that cannot be selected."""
 
-    __slots__ = ("_fields", "_info", "_labels", "_needles", "_needs_document", "everything")
+    __slots__ = ("_fields", "_info", "_labels", "_needles", "_needs_document", "everything", "text")
 
     def __init__(self, info: ResourceInfo, label_selector: str, field_selector: str) -> None:
         try:
@@ -34,6 +34,7 @@ class Selection:
         except ValueError as error:
             raise BadRequest(str(error)) from error
         self._info = info
+        self.text = (label_selector, field_selector)
         self.everything = self._labels.empty and self._fields.empty
         self._needs_document = any(r.field not in _KEY_FIELDS for r in self._fields.requirements)
         self._needles = tuple(

@@ -9,7 +9,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -24,7 +24,7 @@ from kplane_server.registry.listing import too_large
 from kplane_server.registry.options import WatchOptions
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.selection import Selection
-from kplane_server.storage.api import Compacted, Event, EventType, FutureRevision, Stored, Subscription
+from kplane_server.storage.api import Compacted, Event, Events, EventType, FutureRevision, Stored, Subscription
 
 BOOKMARK: Final = "BOOKMARK"
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
@@ -35,6 +35,16 @@ class WatchEvent(NamedTuple):
 
     type: str
     object: Stored
+
+
+class Seen(list[WatchEvent]):
+    """What all watches with the same options see of what they were handed together. ``chunks``: the same as bytes, by form."""
+
+    __slots__ = ("chunks",)
+
+    def __init__(self, events: Iterable[WatchEvent]) -> None:
+        super().__init__(events)
+        self.chunks: dict[str, list[bytes]] = {}
 
 
 class Watch:
@@ -62,7 +72,7 @@ class Watch:
     def ended(self) -> bool:
         return self._subscription.ended and not self._initial
 
-    async def next(self, timeout: float | None = None) -> list[WatchEvent]:
+    async def next(self, timeout: float | None = None) -> Sequence[WatchEvent]:
         """What happened, waiting up to ``timeout`` seconds; empty at the timeout or at the end. Raises Expired when too far behind."""
         if self._initial:
             initial, self._initial = self._initial, []
@@ -72,7 +82,7 @@ class Watch:
         try:
             while True:
                 events = self._subscription.pop()
-                if found := [seen for event in events if (seen := self._see(event)) is not None]:
+                if events and (found := self._look(events)):
                     return found
                 left = None if deadline is None else deadline - loop.time()
                 if self._subscription.ended or (left is not None and left <= 0):
@@ -89,6 +99,14 @@ class Watch:
     def close(self) -> None:
         self._subscription.close()
         self._initial = []
+
+    def _look(self, events: Events) -> Seen:
+        """Changes through the selectors, worked out once for all watches with the same options that were handed these."""
+        wishes = (id(self._info), self._selection.text)  # all who share these events had their rows when they were handed out
+        seen: Seen | None = events.notes.get(wishes)
+        if seen is None:
+            seen = events.notes[wishes] = Seen(filter(None, map(self._see, events)))
+        return seen
 
     def _see(self, event: Event) -> WatchEvent | None:
         """One change through the selectors: an object that comes into view is ADDED, one that leaves it is DELETED."""
@@ -128,7 +146,7 @@ class ConvertedWatch(Watch):
         super().__init__(info, scope, selection, subscription, initial)
         self._converter = converter
         self._unseen = unseen
-        self._held: list[Event] = []
+        self._held: Sequence[Event] = ()
         self._reached = subscription.revision
 
     @property
@@ -139,7 +157,7 @@ class ConvertedWatch(Watch):
     def ended(self) -> bool:
         return super().ended and not self._held and not self._unseen
 
-    async def next(self, timeout: float | None = None) -> list[WatchEvent]:
+    async def next(self, timeout: float | None = None) -> Sequence[WatchEvent]:
         info, selection = self._info, self._selection
         assert isinstance(info, CustomResourceInfo)  # by the constructor
         if self._unseen:
@@ -157,7 +175,7 @@ class ConvertedWatch(Watch):
                 self._held = self._held or self._subscription.pop()
                 reached = self._subscription.revision
                 events = await self._converter.events(self._held, info, previous=not selection.everything)
-                self._held, self._reached = [], reached
+                self._held, self._reached = (), reached
                 if found := [seen for event in events if (seen := self._see(event)) is not None]:
                     return found
                 left = None if deadline is None else deadline - loop.time()

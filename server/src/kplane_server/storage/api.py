@@ -14,10 +14,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope, VcpId
 
@@ -209,13 +209,26 @@ class Page(NamedTuple):
     remaining: int | None  # how many, where it is cheap to know
 
 
+class Events(list[Event]):
+    """Events as they were handed out, to one reader or to several: then nobody changes them.
+
+    notes: what a reader has made of them and others with the same wishes may take, by these wishes.
+    """
+
+    __slots__ = ("notes",)
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        super().__init__(events)
+        self.notes: dict[Hashable, Any] = {}
+
+
 class Subscription(Protocol):
     """Committed changes of a scope in commit order: no gap, no double.
 
     Events wait in a bounded queue. A reader that falls behind is cut: its next read raises :class:`Compacted`.
     """
 
-    def pop(self) -> list[Event]:
+    def pop(self) -> Events:
         """What has arrived, without waiting; empty if nothing has."""
         ...
 

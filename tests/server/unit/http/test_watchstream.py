@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from kplane_server.http.response import ClientGone
+from kplane_server.http.views import MetadataView
 from kplane_server.http.watchstream import CHUNK, PlainView, WatchStream, WatchStreams
 from kplane_server.model.errors import Expired
 from kplane_server.model.keys import ObjectKey, ResourceId, VcpId
-from kplane_server.registry.watching import BOOKMARK, WatchEvent
+from kplane_server.registry.watching import BOOKMARK, Seen, WatchEvent
 from kplane_server.storage.api import Compacted, Stored
 
 
@@ -95,6 +96,22 @@ async def test_large_batches_are_cut_into_bounded_writes() -> None:
     await one.run(sink)
     assert len(sink.events) == 10
     assert max(map(len, sink.sent)) < CHUNK * 2
+
+
+async def test_streams_that_see_the_same_send_the_same_bytes_and_each_in_its_own_form() -> None:
+    seen = Seen([event("ADDED", n, padding=CHUNK // 4) for n in range(2, 12)])
+    sinks = []
+    for view in (PlainView(), PlainView(), MetadataView("v1"), MetadataView("v1beta1"), MetadataView("v1")):
+        sinks.append(Sink())
+        await WatchStream(WatchStreams(60, 1800), Script(seen), view, lifetime=0.05, bookmarks=False).run(sinks[-1])
+    plain, again, metadata, older, metadata_again = sinks
+    assert len(plain.sent) > 1
+    assert all(first is second for first, second in zip(plain.sent, again.sent, strict=True)), "encoded once"
+    assert [found["object"]["data"] for found in plain.events] == ["x" * (CHUNK // 4)] * 10
+    assert metadata.sent == metadata_again.sent
+    assert metadata.sent[0] is metadata_again.sent[0]
+    assert {found["object"]["apiVersion"] for found in metadata.events} == {"meta.k8s.io/v1"}
+    assert {found["object"]["apiVersion"] for found in older.events} == {"meta.k8s.io/v1beta1"}
 
 
 async def test_bookmarks_come_only_for_who_asked() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kplane_server.model.errors import Expired, Timeout
 from kplane_server.registry.api import ControlPlaneApi
-from kplane_server.registry.options import DeleteOptions
+from kplane_server.registry.options import DeleteOptions, WatchOptions
 from kplane_server.storage.memory import MemoryStore
 from kplane_server.storage.overlay import NoLayer
 
@@ -158,3 +158,37 @@ async def test_a_watch_ends_with_the_store(bench: Bench) -> None:
     await bench.store.close()
     assert await watch.next(1) == []
     assert watch.ended
+
+
+async def test_only_watches_with_the_same_options_share_what_they_see(bench: Bench) -> None:
+    """What is worked out once serves all who asked the same, and nobody else: another selector, another version."""
+    options = [
+        {},
+        {},
+        {"label_selector": "a=1"},
+        {"label_selector": "a=1"},
+        {"label_selector": "a=2"},
+        {"field_selector": "metadata.name=two"},
+    ]
+    watches = [bench.watch("events", send_initial_events=False, **one) for one in options]
+    other = bench.api.watch(bench.info("events.events.k8s.io"), "default", WatchOptions(send_initial_events=False))
+    for name, label in (("one", "1"), ("two", "2")):
+        about = {"kind": "ConfigMap", "namespace": "default", "name": "x"}
+        body = {"metadata": {"name": name, "labels": {"a": label}}, "involvedObject": about, "reason": "Tried", "type": "Normal"}
+        await bench.create("events", body)
+    seen = [await watch.next(0) for watch in watches]
+    assert [[event.object.key.name for event in events] for events in seen] == [
+        ["one", "two"],
+        ["one", "two"],
+        ["one"],
+        ["one"],
+        ["two"],
+        ["two"],
+    ]
+    assert seen[0] is seen[1]
+    assert seen[2] is seen[3]
+    assert len({id(events) for events in seen}) == 4
+    assert {orjson.loads(event.object.value)["apiVersion"] for event in await other.next(0)} == {"events.k8s.io/v1"}
+    assert {orjson.loads(event.object.value)["apiVersion"] for event in seen[0]} == {"v1"}
+    for watch in (*watches, other):
+        watch.close()

@@ -12,7 +12,7 @@ import pytest
 
 from kplane_server.model.keys import ObjectKey, ResourceId, Scope, VcpId
 from kplane_server.storage import hub as hub_module
-from kplane_server.storage.api import Event, EventType, FutureRevision
+from kplane_server.storage.api import Event, Events, EventType, FutureRevision
 from kplane_server.storage.hub import Hub, Watcher
 
 
@@ -51,13 +51,13 @@ def test_only_the_watchers_of_an_event_are_asked() -> None:
     mine = hub.watch(_scope(1), [], 10)
     others = [hub.watch(_scope(vcp), [], 10) for vcp in range(2, 50)]
     asked: list[Watcher] = []
-    push = Watcher.push
+    give = Watcher.give
 
-    def count(self: Watcher, event: Event) -> None:
+    def count(self: Watcher, events: Events, joined: dict[int, Events] | None = None) -> None:
         asked.append(self)
-        push(self, event)
+        give(self, events, joined)
 
-    with patch.object(Watcher, "push", count):
+    with patch.object(Watcher, "give", count):
         hub.publish([_event(1)], 1)
     assert asked == [mine]
     for watcher in [mine, *others]:
@@ -118,3 +118,87 @@ async def test_a_subscription_has_one_reader() -> None:
         await watcher.wait()
     hub.publish([_event(1)], 1)
     assert await first
+
+
+def _hub() -> Hub:
+    return Hub(0, history_events=1_000, history_bytes=1 << 20)
+
+
+async def _popped(watcher: Watcher, count: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < count:
+        assert await watcher.wait(30)
+        found += [event.revision for event in watcher.pop()]
+    return found
+
+
+def test_watchers_of_a_collection_share_what_they_are_handed() -> None:
+    hub = _hub()
+    first, second, other = hub.watch(_scope(), [], 10), hub.watch(_scope(), [], 10), hub.watch(_scope(2), [], 10)
+    hub.publish([_event(1), _event(2, 2), _event(3)], 3)
+    events = first.pop()
+    assert [event.revision for event in events] == [1, 3]
+    assert second.pop() is events
+    assert [event.revision for event in other.pop()] == [2]
+    hub.publish([_event(4)], 4)
+    hub.publish([_event(5)], 5)
+    hub.publish([_event(6)], 6)
+    later = first.pop()
+    assert [event.revision for event in later] == [4, 5, 6]
+    hub.publish([_event(7)], 7)
+    assert [event.revision for event in second.pop()] == [4, 5, 6, 7]
+    assert [event.revision for event in first.pop()] == [7]
+    assert [[event.revision for event in handed] for handed in (events, later)] == [[1, 3], [4, 5, 6]], "what was handed out is not changed"
+
+
+def test_watchers_that_lag_together_share_too() -> None:
+    hub = _hub()
+    lagging, ahead = [hub.watch(_scope(), [], 10) for _ in range(3)], hub.watch(_scope(), [], 10)
+    for revision in range(1, 5):
+        hub.publish([_event(revision)], revision)
+        assert [event.revision for event in ahead.pop()] == [revision]
+    popped = [watcher.pop() for watcher in lagging]
+    assert [event.revision for event in popped[0]] == [1, 2, 3, 4]
+    assert all(events is popped[0] for events in popped)
+
+
+def test_watchers_of_a_namespace_get_no_other() -> None:
+    hub = _hub()
+    scope = _scope()
+    here, there, all_of_them = (hub.watch(scope._replace(namespace=name), [], 10) for name in ("here", "there", None))
+    events = [_event(n)._replace(key=_event(n).key._replace(namespace="here" if n % 2 else "elsewhere")) for n in range(1, 5)]
+    hub.publish(events, 4)
+    found = [[event.revision for event in watcher.pop()] for watcher in (here, there, all_of_them)]
+    assert found == [[1, 3], [], [1, 2, 3, 4]]
+
+
+async def test_a_large_group_rests_and_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "WAKE_COST", 0.005)
+    hub = _hub()
+    watchers = [hub.watch(_scope(), [], 100) for _ in range(hub_module.RESTING_GROUP)]
+    hub.publish([_event(1)], 1)
+    assert [event.revision for event in watchers[0].pop()] == [1], "the first is handed out at once"
+    for revision in range(2, 30):
+        hub.publish([_event(revision)], revision)
+    assert watchers[0].pop() == []
+    assert watchers[0].revision == 1, "a bookmark must not pass what has not been handed out"
+    late = hub.watch(_scope(), [], 100)  # from now on
+    assert late.pop() == []
+    assert [await _popped(watcher, n) for watcher, n in zip(watchers, (28, *[29] * 7), strict=True)] == [
+        list(range(start, 30)) for start in (2, *[1] * 7)
+    ]
+    hub.publish([_event(30)], 30)
+    assert [await _popped(watcher, 1) for watcher in (*watchers, late)] == [[30]] * 9
+    assert {watcher.revision for watcher in watchers} == {30}
+
+
+async def test_what_a_group_holds_back_is_handed_out_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "WAKE_COST", 100.0)
+    hub = _hub()
+    watchers = [hub.watch(_scope(), [], 100) for _ in range(hub_module.RESTING_GROUP)]
+    for revision in (1, 2, 3):
+        hub.publish([_event(revision)], revision)
+    hub.end_vcp(VcpId(1))
+    assert [[event.revision for event in watcher.pop()] for watcher in watchers] == [[1, 2, 3]] * len(watchers)
+    assert all(watcher.ended for watcher in watchers)
+    assert (hub._by_collection, hub._by_vcp, hub.subscriptions) == ({}, {}, 0)

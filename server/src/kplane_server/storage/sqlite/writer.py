@@ -43,7 +43,7 @@ SHARED_SECONDS: Final = 0.00025
 COMPANY_SECONDS: Final = 1.0
 
 #: How long (seconds) the statements of a transaction may hold the loop before others have their turn.
-SLICE_SECONDS: Final = 0.0005
+SLICE_SECONDS: Final = 0.001
 
 #: How much may wait (bytes of documents) before callers have to wait to queue.
 QUEUE_BYTES: Final = 64 << 20
