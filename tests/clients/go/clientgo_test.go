@@ -213,6 +213,41 @@ func TestSharedInformers(t *testing.T) {
 	}
 }
 
+// TestAnInformerDrivesAccounts: an informer of namespaces, and a controller on it that makes an account in each (reference test T16).
+func TestAnInformerDrivesAccounts(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	clients := kubernetes.NewForConfigOrDie(config(t))
+	factory := informers.NewSharedInformerFactory(clients, 0)
+	informer := factory.Core().V1().Namespaces().Informer()
+	failed := make(chan error, 100)
+	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: func(object any) {
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "driven"}}
+		if _, err := clients.CoreV1().ServiceAccounts(object.(*corev1.Namespace).Name).Create(ctx, account, metav1.CreateOptions{}); err != nil {
+			failed <- err
+		}
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	factory.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		t.Fatal("the cache did not sync")
+	}
+	made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "driven"}}
+	if _, err := clients.CoreV1().Namespaces().Create(ctx, made, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, namespace := range []string{"default", "kube-system", "driven"} {
+		eventually(t, "an account in "+namespace, func() bool {
+			_, err := clients.CoreV1().ServiceAccounts(namespace).Get(ctx, "driven", metav1.GetOptions{})
+			return err == nil
+		})
+	}
+	if len(failed) > 0 {
+		t.Fatal(<-failed)
+	}
+}
+
 func TestLeaderElection(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -457,7 +457,7 @@ def service(vcp: Client, hooks: WebhookServer, address: str = "127.0.0.1") -> di
     return {"namespace": "tools", "name": "hook"}
 
 
-def test_a_service_of_the_same_control_plane(two_vcps: tuple[Client, Client], hooks: WebhookServer) -> None:
+def test_a_service_of_the_same_control_plane(two_vcps: tuple[Client, Client], hooks: WebhookServer, root: Client) -> None:
     mine, other = two_vcps
     where = path()
     hooks.at(where, deny)
@@ -468,6 +468,9 @@ def test_a_service_of_the_same_control_plane(two_vcps: tuple[Client, Client], ho
     mine.post(MAPS, config_map()).fails(418)
     assert 'service "hook" not found' in other.post(MAPS, config_map()).fails(500)["message"]
     assert len(hooks.reviews[where]) == 1
+    for elsewhere in (other, root):
+        elsewhere.get("/api/v1/namespaces/tools/services/hook").fails(404)
+        elsewhere.get("/apis/discovery.k8s.io/v1/namespaces/tools/endpointslices/hook-1").fails(404)
 
 
 def test_a_service_without_endpoints(vcp: Client, hooks: WebhookServer) -> None:

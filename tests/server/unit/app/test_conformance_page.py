@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -44,3 +45,11 @@ def test_whatever_is_less_than_supported_says_why(tool: ModuleType) -> None:
     for state, note in (*tool.NOTES.values(), *tool.SUBRESOURCES.values()):
         assert state in (tool.WHOLE, tool.PARTLY, tool.NOT)
         assert note or state == tool.WHOLE
+
+
+def test_the_tests_that_it_names_are_there(tool: ModuleType) -> None:
+    named = re.findall(r"`(tests/[\w/.-]+)::(\w+)`", tool.PAGE.read_text())
+    assert len(named) > 50
+    for path, name in named:
+        keyword = "func" if path.endswith(".go") else "def"
+        assert re.search(rf"\b{keyword} {name}\(", (ROOT / path).read_text()), f"{path}::{name}"
