@@ -22,7 +22,7 @@ from kplane_server.registry import codec
 from kplane_server.registry.kinds import schema_of
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.table import ResourceTable
-from kplane_server.schema.cel.admission import declared
+from kplane_server.schema.cel.admission import scope
 from kplane_server.schema.cel.declarations import DYN, Type
 from kplane_server.schema.cel.types import expression_type, type_of_schema
 from kplane_server.schema.cel.values import CompileError
@@ -117,17 +117,16 @@ def _params(kind: Mapping[str, str] | None, table: ResourceTable) -> Type | None
 def _warning(text: str, row: ResourceInfo, spec: Mapping[str, Json], params: Type | None) -> str:
     """What is wrong with an expression for one kind; empty if nothing."""
     own = type_of_schema(schema_of(row))
-    scope: dict[str, Type] = dict.fromkeys(declared(params=params is not None), DYN)
-    scope.update(object=own, oldObject=own, **({} if params is None else {"params": params}))
+    given = {"object": own, "oldObject": own} | ({} if params is None else {"params": params})
     known: dict[str, Type] = {}
     for variable in spec.get("variables") or ():
         try:
-            found = expression_type(variable.get("expression") or "", {**scope, "variables": Type("fields", fields=dict(known))})
+            found = expression_type(variable.get("expression") or "", scope(params=params is not None, variables=dict(known)) | given)
         except CompileError:
             found = DYN  # the variable has no field of its own in the status
         known[variable["name"]] = found
     try:
-        expression_type(text, {**scope, "variables": Type("fields", fields=known)})
+        expression_type(text, scope(params=params is not None, variables=known) | given)
     except CompileError as error:
         where = f"{row.group}/{row.version}" if row.group else row.version
         return f"{where}, Kind={row.kind}: {error.message}\n"

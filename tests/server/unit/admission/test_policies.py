@@ -360,3 +360,22 @@ async def test_each_policy_has_a_budget_of_its_own_and_dear_ones_are_evaluated_a
     await write(world, config_map())
     with pytest.raises(ApiError, match="ValidatingAdmissionPolicy 'r' with binding 'r' denied request: too bad"):
         await write(world, config_map("badr"))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("request.usrInfo.username == 'a'", "undefined field 'usrInfo'"),
+        ("request.userInfo.groups == 'a'", "found no matching overload for '_==_' applied to '(list(string), string)'"),
+        ("namespaceObject.metadata.labls.a == 'b'", "undefined field 'labls'"),
+        ("authorizer.grup('').resource('pods').check('get').allowed()", "undeclared reference to 'grup'"),
+        ("authorizer.requestResource.allowed()", "found no matching overload for 'allowed'"),
+        ("variables.x > 'a'", "undefined field 'x'"),
+    ],
+)
+async def test_what_expressions_know_has_types(world: World, text: str, why: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        await world.create(policy({"expression": text}))
+    assert why in caught.value.message
+    await world.create(policy({"expression": "request.userInfo.extra['a'].exists(x, x == namespaceObject.metadata.labels['b'])"}))
+    await world.create(policy({"expression": "authorizer.requestResource.check('delete').allowed() || request.options.dry == 1"}, name="q"))
