@@ -18,7 +18,7 @@ from kplane_server.schema.cel.conversions import parse_duration, parse_timestamp
 from kplane_server.schema.cel.values import EvaluationError, MapList, SetList, Value
 from kplane_server.schema.structural import Schema
 
-_FORMATS: Final = frozenset({"byte", "date", "date-time", "datetime", "duration"})
+_FORMATS: Final = frozenset({"byte", "date", "date-time", "duration"})
 
 
 def needs_conversion(schema: Schema) -> bool:
@@ -78,6 +78,6 @@ def _text_value(document: str, schema: Schema) -> Value:
         return parse_duration(document)
     if kind == "date":
         return parse_timestamp(f"{document}T00:00:00Z")
-    if kind in ("date-time", "datetime"):
+    if kind == "date-time":
         return parse_timestamp(document.upper())
     return document
