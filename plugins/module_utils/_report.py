@@ -183,9 +183,24 @@ def changes(run: Json | None, top: int) -> Json | None:
             found["count"] += 1
             if len(found["names"]) < top:
                 found["names"].append(entry["name"])
-    failed = [{"name": entry["name"], "message": entry.get("msg") or ""} for entry in run.get("results") or [] if entry.get("failed")]
+    failed = [entry for entry in run.get("results") or [] if entry.get("failed")]
     kept = {key: run.get(key) for key in ("fleet", "started", "finished", "seconds", "summary")}
-    return {**kept, "actions": sorted(actions.values(), key=lambda entry: -entry["count"]), "failed": failed[:top], "failures": len(failed)}
+    done = sorted(actions.values(), key=lambda entry: -entry["count"])
+    return {**kept, "actions": done, "failed": reasons(failed, top), "failures": len(failed)}
+
+
+def reasons(failed: t.Iterable[Json], top: int) -> list[Json]:
+    """Why VCPs failed: each reason once, with how many have it and some of them by name; the most common first."""
+    found: dict[str, Json] = {}
+    for entry in failed:
+        name, message = str(entry["name"]), str(entry.get("msg") or "")
+        # What a VCP says of itself begins with its name, which tells no reason from another.
+        reason = message[len(name) :].lstrip(": ") if message.startswith(name) else message
+        group = found.setdefault(reason, {"message": reason, "count": 0, "names": []})
+        group["count"] += 1
+        if len(group["names"]) < top:
+            group["names"].append(name)
+    return sorted(found.values(), key=lambda group: -group["count"])[:top]
 
 
 def report(planes: t.Sequence[Json], vcps: t.Sequence[Json], run: Json | None, now: float, top: int) -> Json:

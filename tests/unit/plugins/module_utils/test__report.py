@@ -65,6 +65,14 @@ def test_the_last_run():
     run = {"fleet": "blue", "started": "s", "finished": "f", "seconds": 2.0, "summary": {}, "results": results}
     changes = _report.changes(run, 1)
     assert changes["actions"] == [{"action": "created", "count": 2, "names": ["a"]}]
-    assert changes["failed"] == [{"name": "c", "message": "no"}]
+    assert changes["failed"] == [{"message": "no", "count": 1, "names": ["c"]}]
     assert [entry["name"] for entry in _report.slowest([], run, 5)] == ["b", "a"]
     assert _report.changes(None, 1) is None
+
+
+def test_each_reason_of_failures_is_told_once():
+    failed = [{"name": name, "msg": f"{name} cannot become ready"} for name in ("a", "b", "c")] + [{"name": "d", "msg": "refused: d"}]
+    assert _report.reasons(failed, 2) == [
+        {"message": "cannot become ready", "count": 3, "names": ["a", "b"]},
+        {"message": "refused: d", "count": 1, "names": ["d"]},
+    ]
