@@ -66,7 +66,6 @@ def test_openapi_v3_documents_are_found_by_the_index(vcp: Client) -> None:
     assert "application/strategic-merge-patch+json" in patch["requestBody"]["content"]
     assert vcp.get(url, If_None_Match=answer.headers["etag"]).code == 304
     vcp.get("/openapi/v3/apis/nothing/v1").fails(404, "NotFound")
-    vcp.get("/openapi/v3", Accept="application/com.github.proto-openapi.spec.v3.v1.0+protobuf").fails(406, "NotAcceptable")
 
 
 def test_large_answers_are_compressed_for_who_accepts_it(vcp: Client) -> None:
