@@ -344,7 +344,7 @@ def _default_causes(node: Schema, document: Mapping[str, Any], at: str, budget: 
     if unknown:
         yield _invalid(at, node.default, "must not have unknown fields")
     causes = validate(node.default, node, path=at)
-    if not causes:  # rules count on the types of the schema; a default may come as the first value, and take the place of itself
-        causes = validate_rules(node.default, node, path=at, budget=budget)
-        causes += validate_rules(node.default, node, old=node.default, path=at, budget=budget)
+    if not causes:  # rules count on the types of the schema; a default may take the place of itself, or be the first value
+        causes = validate_rules(node.default, node, old=node.default, path=at, budget=budget, lenient=False)
+        causes = causes or validate_rules(node.default, node, path=at, budget=budget)
     yield from causes

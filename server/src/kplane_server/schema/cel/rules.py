@@ -121,7 +121,8 @@ def _normal_path(text: str) -> str:
 class _Run:
     """One validation: what it found, and what it may still cost."""
 
-    def __init__(self, warn: Callable[[str], None] | None, budget: Budget) -> None:
+    def __init__(self, warn: Callable[[str], None] | None, budget: Budget, lenient: bool) -> None:
+        self.lenient = lenient
         self.causes: list[Cause] = []
         self.budget = budget
         self.warn = warn
@@ -139,16 +140,17 @@ def validate_rules(
     path: str = "",
     warn: Callable[[str], None] | None = None,
     budget: Budget | None = None,
+    lenient: bool = True,
 ) -> list[Cause]:
     """What the rules of a schema have against a document that is valid otherwise.
 
-    old: the document before an update. warn: takes failures of rules over parts that did not change. budget: shared with others.
+    old: the document before an update. lenient: failures over parts that did not change go to ``warn``. budget: shared with others.
     Raises Elsewhere if the budget says so.
     """
     node = rules_of(schema)
     if node is None:
         return []
-    run = _Run(warn, budget or Budget())
+    run = _Run(warn, budget or Budget(), lenient)
     with contextlib.suppress(_Stop):
         _check(node, document, old, path, run, parent_same=False)
     return run.causes
@@ -158,7 +160,7 @@ def _check(node: RuleNode, document: Json, old: Json, path: str, run: _Run, *, p
     if document is None:
         return
     old = _ABSENT if old is None else old
-    same = parent_same or (old is not _ABSENT and equal(document, old))
+    same = parent_same or (run.lenient and bool(path) and old is not _ABSENT and _unchanged(document, old, node.schema))
     if node.rules:
         _check_rules(node, document, old, path, run, same)
     if isinstance(document, dict):
@@ -173,6 +175,19 @@ def _check(node: RuleNode, document: Json, old: Json, path: str, run: _Run, *, p
         matched = _matched(document, old, node.schema)
         for index, item in enumerate(document):
             _check(node.items, item, matched(item), f"{path}[{index}]", run, parent_same=same)
+
+
+def _unchanged(document: Json, old: Json, schema: Schema) -> bool:
+    """Whether a part is what it was, as upstream sees it: what has fields that the schema does not know never is, nor is the root."""
+    if isinstance(document, dict) and isinstance(old, dict):
+        return len(document) == len(old) and all(
+            (child := schema.properties.get(name, schema.additional)) is not None and name in old and _unchanged(value, old[name], child)
+            for name, value in document.items()
+        )
+    if isinstance(document, list) and isinstance(old, list) and schema.list_type == "map" and schema.items is not None:
+        matched, items = _matched(document, old, schema), schema.items
+        return len(document) == len(old) and all((was := matched(i)) is not _ABSENT and _unchanged(i, was, items) for i in document)
+    return equal(document, old)
 
 
 def _matched(document: list[Json], old: Json, schema: Schema) -> Callable[[Json], Json]:
@@ -232,7 +247,8 @@ def _evaluate(rule: Rule, bindings: dict[str, Value], path: str, shown: str, run
             text = f"'{error}': call arguments did not match a supported operator, function or macro signature for rule: {named}"
         else:
             text = f"{error} evaluating rule: {named}"
-        return _invalid(path, shown, text)
+        run.causes.append(_invalid(path, shown, text))  # also where nothing changed
+        return None
     finally:
         run.budget.close(meter)
     if result is True:
