@@ -282,21 +282,25 @@ class ContainerDriver(Driver):
 
     def _make(self, options: Options) -> Plane:
         """Make the cluster in place of what is there, which is nothing, or what an interrupted run has left, or what is to go."""
+        self._require_ours()
         with self.note.kept(MAKING) as handle:
             try:
                 self.program.inherited = (handle,)
-                if self.nodes():
-                    self.destroy()
+                self._clear()
                 self._make_at(self._ports(options), options)
                 if options.images:
                     self.load_images(options.images)
             except KplaneError:
                 if not self.nodes():
+                    self.sweep()
                     self.note.forget()
                 raise
             finally:
                 self.program.inherited = ()
         return self._settled(options)
+
+    def sweep(self) -> None:
+        """Take away what the program leaves besides nodes when it fails: kind nothing."""
 
     def _make_at(self, ports: list[int], options: Options) -> None:
         for port in ports:
@@ -330,8 +334,6 @@ class ContainerDriver(Driver):
         before = self.find()
         if before is not None and options.port is None and before.port:
             options = options._replace(port=before.port)
-        if before is not None and not self.note.found():
-            self.way_in()
         return self._make(options)
 
     def stop(self) -> None:
@@ -339,12 +341,20 @@ class ContainerDriver(Driver):
         self.switch(False)
 
     def delete(self) -> None:
-        if not self.note.found():
-            self.way_in()
+        self._require_ours()
         with self.note.kept(REMOVING) as handle:
             self.program.inherited = (handle,)
-            if self.nodes():
-                self.destroy()
+            self._clear()
+
+    def _require_ours(self) -> None:
+        """Refuse to go on with what is there if it is not ours: somebody may have made another one of its name since a run was killed."""
+        if self.nodes():
+            self.way_in()
+
+    def _clear(self) -> None:
+        """Remove what is there of the cluster."""
+        if self.nodes():
+            self.destroy()
 
 
 def probe(client: Client) -> tuple[bool, str]:

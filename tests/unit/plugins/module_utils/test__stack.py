@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.kplane.core.plugins.module_utils import _stack, _stack_objects
-from ansible_collections.kplane.core.plugins.module_utils._errors import NotFound
+from ansible_collections.kplane.core.plugins.module_utils import _pki, _stack, _stack_objects, _stack_wait
+from ansible_collections.kplane.core.plugins.module_utils._errors import NotFound, WaitTimeout
 
 SERVING = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1}
 
@@ -66,3 +66,11 @@ def test_a_rotation_that_was_interrupted_keeps_its_name():
     assert _stack.rotation_of(before, []) == first
     assert _stack.rotation_of(before, ["administrator-token"]) == _stack.Rotation(first.name, ("administrator-token", "certificates"))
     assert _stack.rotation_of(_stack.NOTHING, []) == _stack.Rotation()
+
+
+def test_a_way_in_that_leads_nowhere_is_not_called_ready():
+    pytest.importorskip("cryptography")
+    with pytest.raises(
+        WaitTimeout, match=r"All parts of the management plane run, but https://127\.0\.0\.1:1 did not answer within 0\.1 seconds"
+    ):
+        _stack_wait.wait_way_in("https://127.0.0.1:1", _pki.make_ca("it").public, 0.1)

@@ -13,6 +13,7 @@ from ansible_collections.kplane.core.plugins.module_utils._errors import Provide
 from ansible_collections.kplane.core.plugins.module_utils._providers import making, scratch
 from ansible_collections.kplane.core.plugins.module_utils._providers.base import Options
 from ansible_collections.kplane.core.plugins.module_utils._providers.cli import Program
+from ansible_collections.kplane.core.plugins.module_utils._providers.containers import Node
 from ansible_collections.kplane.core.plugins.module_utils._providers.kind import KindDriver
 
 
@@ -118,3 +119,16 @@ def test_a_cluster_whose_removal_was_interrupted_is_not_made_again(monkeypatch):
         driver.create(Options())
     driver.delete()
     assert driver.find() is None
+
+
+@pytest.mark.parametrize("what", [making.MAKING, making.REMOVING])
+def test_a_cluster_that_somebody_else_made_meanwhile_is_left_alone(monkeypatch, what):
+    driver = KindDriver("it")
+    monkeypatch.setattr(driver, "preflight", lambda options: None)
+    monkeypatch.setattr(driver, "_require_daemon", lambda: None)
+    monkeypatch.setattr(driver, "nodes", lambda: [Node("it-control-plane", "control-plane", "kindest/node", True)])
+    monkeypatch.setattr(driver, "destroy", lambda: pytest.fail("it was removed"))
+    with pytest.raises(ProviderError, match="killed"), driver.note.kept(what):
+        raise ProviderError("killed")
+    with pytest.raises(ProviderError, match=r"is not a management plane of kplane\.core"):
+        driver.create(Options()) if what == making.MAKING else driver.delete()
