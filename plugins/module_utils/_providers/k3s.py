@@ -109,6 +109,12 @@ class K3sDriver(ContainerDriver):
     def destroy(self) -> None:
         self.program.run("cluster", "delete", self.name, timeout=_MAKE_MARGIN)
 
+    def sweep(self) -> None:
+        # Both are made before the first node, and k3d forgets them (found with k3d 5.8.3). What failed is told, whatever becomes of this.
+        self.docker.run("volume", "rm", "--force", f"k3d-{self.name}-images", timeout=QUICK, accept=(0, 1))
+        if self.docker.run("network", "ls", "--quiet", "--filter", f"name=^k3d-{self.name}$", timeout=QUICK, accept=(0, 1)).stdout.strip():
+            self.docker.run("network", "rm", f"k3d-{self.name}", timeout=QUICK, accept=(0, 1))
+
     def load_images(self, images: t.Sequence[str]) -> None:
         self.program.run("image", "import", *images, "--cluster", self.name, timeout=_MAKE_MARGIN)
 

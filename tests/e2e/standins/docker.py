@@ -46,6 +46,8 @@ def main() -> None:
             state.start(cluster) if arguments[0] == "start" else state.stop(cluster)
     elif arguments[0] == "exec" and arguments[-3:-1] == ["cp", "/dev/stdin"]:
         (directory() / "hosts.toml").write_text(sys.stdin.read())
+    elif arguments[:2] in (["volume", "rm"], ["network", "ls"]):
+        pass  # the stand-in for k3d leaves nothing to take away
     elif arguments[0] != "exec":
         state.die(f"docker: '{arguments[0]}' is not a docker command.")
 
