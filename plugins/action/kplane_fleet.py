@@ -16,9 +16,9 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.kplane.core.plugins.module_utils import _plane
+from ansible_collections.kplane.core.plugins.module_utils import _contract, _io, _plane, _vcp
 from ansible_collections.kplane.core.plugins.module_utils._diff import Differences
-from ansible_collections.kplane.core.plugins.module_utils._errors import KplaneError
+from ansible_collections.kplane.core.plugins.module_utils._errors import ConnectionFailed, KplaneError, KubeconfigError, Untrusted
 from ansible_collections.kplane.core.plugins.plugin_utils import (
     _fleet_plan,
     _fleet_record,
@@ -55,9 +55,31 @@ ARGUMENTS: t.Final[dict[str, t.Any]] = {
 class Share(t.NamedTuple):
     """What one management plane has to do."""
 
-    plane: _fleet_run.Plane
+    #: None in check mode, if it is not there yet.
+    plane: _fleet_run.Plane | None
+    context: str
     snapshot: _fleet_run.Snapshot
     plan: _fleet_plan.Plan
+
+
+def _unknown_addresses(name: str) -> tuple[str, str]:
+    """What is known of the addresses of a VCP whose management plane is not there."""
+    path = _contract.vcp_path(name)
+    return path, path
+
+
+def _context(options: t.Mapping[str, t.Any]) -> str:
+    """What a management plane that is not there is called."""
+    given = options.get("management_context") or options.get("management_kubeconfig")
+    return str(given) if given and not isinstance(given, dict) else _plane.context_name(options)
+
+
+def _may_come(options: t.Mapping[str, t.Any], exc: KplaneError) -> bool:
+    """Whether what is wrong with a management plane is only that it is not there yet."""
+    if isinstance(exc, KubeconfigError):
+        path = options.get("management_kubeconfig")
+        return isinstance(path, str) and not os.path.exists(_io.expand(path))
+    return not isinstance(exc, Untrusted)
 
 
 class ActionModule(ActionBase):
@@ -118,9 +140,18 @@ class ActionModule(ActionBase):
         return _fleet_run.Plane(reached.client, reached.context, reached.endpoints, _fleet_run.is_embedded(reached.client))
 
     def _share(self, options: t.Mapping[str, t.Any], vcps: t.Sequence[Wanted], policy: _fleet_plan.Policy) -> Share:
-        plane = self._reach(options)
-        snapshot = _fleet_run.look(plane, policy.fleet, policy.prune or any(vcp.handout.secret or vcp.state == "absent" for vcp in vcps))
-        return Share(plane, snapshot, _fleet_plan.plan(vcps, snapshot.world, plane.addresses, policy))
+        with_secrets = policy.prune or any(vcp.handout.secret or vcp.state == "absent" for vcp in vcps)
+        try:
+            plane = self._reach(options)
+            snapshot = _fleet_run.look(plane, policy.fleet, with_secrets)
+        except (_plane.PlaneAbsent, _plane.PlaneStopped, ConnectionFailed, KubeconfigError) as exc:
+            # A play that would bring the management plane up first can be checked as a whole.
+            if not self._task.check_mode or not _may_come(options, exc):
+                raise
+            self._display.warning(f"{exc.message} In check mode it is taken for one without any VCP, so all {len(vcps)} would be made.")
+            nothing = _fleet_run.Snapshot(_vcp.EMPTY_WORLD, "", {})
+            return Share(None, _context(options), nothing, _fleet_plan.plan(vcps, nothing.world, _unknown_addresses, policy))
+        return Share(plane, plane.context, snapshot, _fleet_plan.plan(vcps, snapshot.world, plane.addresses, policy))
 
     def _converge(self, arguments: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         started = time.time()
@@ -149,10 +180,10 @@ class ActionModule(ActionBase):
         result = _fleet_record.returned(run)
         if self._task.diff:
             result["diff"] = self._differences(outcomes)
-        for share in shares:
-            for text in share.plane.client.warnings:
+        for plane in filter(None, (share.plane for share in shares)):
+            for text in plane.client.warnings:
                 self._display.warning(text)
-            share.plane.client.close()
+            plane.client.close()
         return result
 
     def _plain(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -184,14 +215,17 @@ class ActionModule(ActionBase):
 
         def work(index: int, share: Share) -> None:
             try:
-                found[index] = _fleet_run.Run(share.plane, share.snapshot, policy, settings, inbox.put).run(share.plan.jobs)
+                if share.plane is None:
+                    found[index] = _fleet_run.unseen(share.plan.jobs, share.context)
+                else:
+                    found[index] = _fleet_run.Run(share.plane, share.snapshot, policy, settings, inbox.put).run(share.plan.jobs)
             except BaseException as exc:  # raised again below, in the thread that reports
                 defects.append(exc)
             finally:
                 inbox.put(index)
 
         for share in shares:
-            inbox.put(Event("planned", "", share.plane.context, fleet=policy.fleet, total=len(share.plan.jobs)))
+            inbox.put(Event("planned", "", share.context, fleet=policy.fleet, total=len(share.plan.jobs)))
         threads = [threading.Thread(target=work, args=(index, share), daemon=True) for index, share in enumerate(shares)]
         for thread in threads:
             thread.start()

@@ -22,7 +22,14 @@ from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.kplane.core.plugins.module_utils._auth import Connection
 from ansible_collections.kplane.core.plugins.module_utils._contract import FIELD_MANAGER, Resource
-from ansible_collections.kplane.core.plugins.module_utils._errors import ApiError, ConnectionFailed, Expired, KplaneError, from_status
+from ansible_collections.kplane.core.plugins.module_utils._errors import (
+    ApiError,
+    ConnectionFailed,
+    Expired,
+    KplaneError,
+    Untrusted,
+    from_status,
+)
 
 Json = t.Dict[str, t.Any]
 
@@ -225,7 +232,7 @@ class Client:
             try:
                 code, content, answer = self._send(method, target, payload, headers, self.timeout if timeout is None else timeout)
             except ssl.SSLCertVerificationError as exc:
-                raise ConnectionFailed(
+                raise Untrusted(
                     f"The certificate of {self.server} (context {self.connection.context!r}) is not trusted: {exc.verify_message}"
                 ) from exc
             except (OSError, http.client.HTTPException) as exc:

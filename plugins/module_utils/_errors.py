@@ -44,6 +44,10 @@ class ConnectionFailed(KplaneError):
     """The API server could not be reached, or its certificate could not be verified."""
 
 
+class Untrusted(ConnectionFailed):
+    """The certificate of the API server could not be verified, so whoever answers there is not asked anything."""
+
+
 class WaitTimeout(KplaneError):
     """What was waited for did not come in time; the message says what was seen last."""
 

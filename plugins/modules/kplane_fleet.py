@@ -21,6 +21,7 @@ attributes:
     support: full
     details:
       - The management plane is asked what it would do (dry run). Seeds are compared by their hash and not sent.
+      - A management plane that is not there, or does not answer, is taken for one without any VCP, with a warning that says so.
   diff_mode:
     support: full
   idempotent:

@@ -25,12 +25,20 @@ from ansible_collections.kplane.core.plugins.module_utils._errors import (
     Expired,
     KplaneError,
     Unavailable,
+    Untrusted,
     WaitTimeout,
 )
 from ansible_collections.kplane.core.plugins.module_utils._wait import condition, describe
 from ansible_collections.kplane.core.plugins.plugin_utils import _fleet_applyset, _fleet_handout, _fleet_plan, _fleet_seed
 from ansible_collections.kplane.core.plugins.plugin_utils._fleet_plan import Job, Policy
-from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import PAUSED, SEED_ANNOTATION, UNPRUNED, SecretTarget, Wanted
+from ansible_collections.kplane.core.plugins.plugin_utils._fleet_spec import (
+    PAUSED,
+    SEED_ANNOTATION,
+    UNPRUNED,
+    Handout,
+    SecretTarget,
+    Wanted,
+)
 from ansible_collections.kplane.core.plugins.plugin_utils._progress import Event
 from ansible_collections.kplane.core.plugins.plugin_utils._vcp_clients import VcpClients, offer_of
 
@@ -140,6 +148,19 @@ def lean(job: Job, plane: Plane) -> Job:
         return job
     step = step._replace(create_endpoint=None)
     return job._replace(step=step if step.changes else step._replace(action="unchanged", before=None, after=None))
+
+
+def unseen(jobs: t.Sequence[Job], plane: str) -> list[Outcome]:
+    """What would become of VCPs of a management plane that is not there yet: of what is declared, all is made."""
+    outcomes = []
+    for job in jobs:
+        places = _places(job.wanted.handout) if job.wanted is not None and job.step.changes else []
+        outcomes.append(Outcome(job, plane, job.error, job.step.changes, tuple(places)))
+    return outcomes
+
+
+def _places(handout: Handout) -> list[str]:
+    return [place for place, wanted in (("directory", handout.directory), ("secret", handout.secret)) if wanted]
 
 
 def arrived(job: Job, obj: Json | None) -> bool | KplaneError | None:
@@ -340,7 +361,7 @@ class Run:
             try:
                 return call()
             except (ConnectionFailed, Unavailable) as exc:
-                passing = not isinstance(exc, Unavailable) or exc.code in _PASSING_CODES
+                passing = exc.code in _PASSING_CODES if isinstance(exc, Unavailable) else not isinstance(exc, Untrusted)
                 if not passing or time.monotonic() >= deadline or self._stop.wait(_RETRY_SECONDS):
                     raise
 
@@ -389,8 +410,7 @@ class Run:
         if job.wanted is None or job.wanted.state == "absent" or job.step.delete_uid:
             return []
         if obj is None or job.leaving or (job.step.create is not None and self.settings.check):
-            handout = job.wanted.handout
-            return [place for place, wanted in (("directory", handout.directory), ("secret", handout.secret)) if wanted]
+            return _places(job.wanted.handout)
         server = str((obj.get("status") or {}).get("endpoint") or "").rstrip("/")
         uid = str((obj.get("metadata") or {}).get("uid") or "")
         return _fleet_handout.missing(job.wanted.handout, job.name, uid, server, self.snapshot.secrets)

@@ -151,6 +151,38 @@ def test_check_mode_writes_nothing_and_says_what_would_be(server: Server, contro
     assert converge(controller, "--check").changed == 0
 
 
+def test_check_mode_before_there_is_a_management_plane(server: Server, controller: Controller) -> None:
+    """It says what would be made; but a server that is not the one that is meant is an error also then."""
+    handed = {"directory": str(controller.folder / "credentials")}
+    controller.write("fleet.yml", inventory(server, "team-[1:3]", kplane_manifests=[SEED], kplane_credentials=handed))
+    server.stop()
+    stopped = converge(controller, "--check", "--diff")
+    assert stopped.changed == 1
+    assert "Cannot reach" in stopped.output
+    assert "all 3 would be made" in stopped.output
+    assert "3 created" in stopped.output
+    assert "Cannot reach" in converge(controller, check=False).output
+
+    nowhere = {"kplane_vcps": {"hosts": {"team-[1:3]": {}}}}
+    controller.write("fleet.yml", nowhere)
+    assert "3 created" in converge(controller, "--check", kplane_provider="embedded").output
+    missing = converge(controller, "--check", kplane_management_kubeconfig=str(controller.folder / "none"))
+    assert "3 created" in missing.output
+    assert "does not exist" in missing.output
+
+    server.start()
+    document = yaml.safe_load(server.kubeconfig.read_text())
+    impostor = Server(server.data_dir.parent / "impostor").start()
+    try:
+        document["clusters"][0]["cluster"]["server"] = impostor.url
+        other = controller.write("other.kubeconfig", document)
+        refused = converge(controller, "--check", check=False, kplane_management_kubeconfig=str(other))
+        assert refused.code != 0
+        assert "is not trusted" in refused.output
+    finally:
+        impostor.stop()
+
+
 def test_prune_is_off_unless_asked_and_has_a_limit_and_an_owner(server: Server, controller: Controller) -> None:
     secrets = {"directory": str(controller.folder / "credentials"), "secret": {"namespace": "default"}}
     server.create_vcp("foreign", deletionPolicy="Destroy")
