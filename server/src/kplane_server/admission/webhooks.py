@@ -85,7 +85,7 @@ class _Webhooks(Plugin):
             "authorizer": authorizer(attributes, self._surroundings),
         }
         try:
-            return await judged(partial(hook.conditions.match, variables))
+            return await judged(attributes.vcp, partial(hook.conditions.match, variables))
         except ConditionsFailed as error:
             raise forbidden(attributes, str(error)) from error
 

@@ -12,10 +12,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
+from kplane_server.model.keys import VcpId
 from kplane_server.schema.cel.budget import HERE_LIMIT, Elsewhere, Here, Place
 from kplane_server.schema.cel.values import CostExceeded, Meter
 
@@ -61,27 +64,67 @@ class _PoliteMeter(Meter):
                 raise CostExceeded("operation interrupted")
 
 
-async def judged(work: Callable[[Place], _Found]) -> _Found:
+class _Turns:
+    """Who may use the thread: one at a time, and the control planes in turn."""
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._waiting: OrderedDict[VcpId, deque[asyncio.Future[None]]] = OrderedDict()
+
+    async def take(self, vcp: VcpId) -> None:
+        if not self._busy:
+            self._busy = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(vcp, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give()  # it came too late
+            raise
+
+    def give(self) -> None:
+        """The next one, of the control plane that has waited longest since its last turn."""
+        while self._waiting:
+            vcp, turns = self._waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[vcp] = turns
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy = False
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary()
+
+
+async def judged(vcp: VcpId, work: Callable[[Place], _Found]) -> _Found:
     """What ``work`` finds, here or aside. It may be done twice, so it changes nothing but what it gives back."""
     here = Here()
     try:
         found = work(here)
     except Elsewhere:
-        return await _aside(work)
+        return await _aside(vcp, work)
     if here.left < HERE_LIMIT - _LONG:
         await asyncio.sleep(0)
     return found
 
 
-async def _aside(work: Callable[[Place], _Found]) -> _Found:
+async def _aside(vcp: VcpId, work: Callable[[Place], _Found]) -> _Found:
     loop, aside = asyncio.get_running_loop(), _Aside()
+    turns = _turns.setdefault(loop, _Turns())
 
     def run() -> _Found:
         _loops.running = loop
         return work(aside)
 
+    await turns.take(vcp)
+    working = loop.run_in_executor(_WORKER, run)
+    working.add_done_callback(lambda _: turns.give())
     try:
-        return await loop.run_in_executor(_WORKER, run)
+        return await working
     except asyncio.CancelledError:
         aside.stopped = True
         raise

@@ -114,7 +114,7 @@ async def _attempt(registry: Registry, info: ResourceInfo, namespace: str, obj: 
     metadata["uid"] = random_uid()
     metadata["creationTimestamp"] = registry.now()
     strategy.prepare_for_create(obj, sctx)
-    reject(info, name, causes + (await shape_causes(info, obj) or strategy.validate_create(obj, sctx)))
+    reject(info, name, causes + (await shape_causes(key.vcp, info, obj) or strategy.validate_create(obj, sctx)))
     for text in strategy.warnings(obj):
         ctx.warn(text)
     await registry.admission.validate(attributes)

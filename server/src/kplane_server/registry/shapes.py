@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kplane_server.model.errors import Cause, Json
+from kplane_server.model.keys import VcpId
 from kplane_server.registry.aside import judged
 from kplane_server.registry.custom_rows import CustomResourceInfo
 from kplane_server.registry.resource import ResourceInfo
@@ -15,7 +16,9 @@ from kplane_server.schema.cel.budget import Budget, Place
 from kplane_server.schema.customresource import resource_causes
 
 
-async def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None, warn: Callable[[str], None] | None = None) -> list[Cause]:
+async def shape_causes(
+    vcp: VcpId, info: ResourceInfo, obj: Json, old: Json | None = None, warn: Callable[[str], None] | None = None
+) -> list[Cause]:
     """What is wrong; what an update leaves alone is only warned of."""
     if not isinstance(info, CustomResourceInfo):
         return []
@@ -25,7 +28,7 @@ async def shape_causes(info: ResourceInfo, obj: Json, old: Json | None = None, w
         warnings: list[str] = []
         return resource_causes(obj, schema, old=old, warn=warnings.append, budget=Budget(place=place)), warnings
 
-    causes, warnings = await judged(work)
+    causes, warnings = await judged(vcp, work)
     if warn is not None:
         for text in warnings:
             warn(text)

@@ -151,7 +151,7 @@ async def _attempt(
     if not owned:
         new = attributes.object = own_updated(info, new, old, ctx, subresource, registry.now())
     causes += metadata_update_causes(new["metadata"], old["metadata"]) + finalizer_causes(info, new["metadata"])
-    reject(info, key.name, causes + (await shape_causes(info, new, old, ctx.warn) or strategy.validate_update(new, old, sctx)))
+    reject(info, key.name, causes + (await shape_causes(key.vcp, info, new, old, ctx.warn) or strategy.validate_update(new, old, sctx)))
     for text in strategy.warnings(new, old):
         ctx.warn(text)
     if not admitted:

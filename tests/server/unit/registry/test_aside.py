@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
 from kplane_server.model.errors import Invalid
+from kplane_server.model.keys import ROOT_VCP_ID, VcpId
 from kplane_server.registry.aside import judged, on_loop
 from kplane_server.schema.cel.budget import CALL_LIMIT, HERE_LIMIT, Budget, Place
 from kplane_server.schema.cel.program import Program
@@ -34,11 +36,11 @@ def pairs(place: Place, items: list[int]) -> tuple[str, Value]:
 
 
 async def test_short_work_is_done_at_once() -> None:
-    assert await judged(lambda place: pairs(place, [1, 2])) == (threading.current_thread().name, True)
+    assert await judged(ROOT_VCP_ID, lambda place: pairs(place, [1, 2])) == (threading.current_thread().name, True)
 
 
 async def test_the_loop_goes_on_while_long_work_is_done() -> None:
-    working = asyncio.ensure_future(judged(lambda place: pairs(place, LONG)))
+    working = asyncio.ensure_future(judged(ROOT_VCP_ID, lambda place: pairs(place, LONG)))
     turns = 0
     while not working.done():
         await asyncio.sleep(0)
@@ -61,13 +63,31 @@ async def test_work_that_nobody_waits_for_ends() -> None:
                 ended.set()
             raise
 
-    working = asyncio.ensure_future(judged(work))
+    working = asyncio.ensure_future(judged(ROOT_VCP_ID, work))
     for _ in range(20):
         await asyncio.sleep(0.001)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
     assert await asyncio.to_thread(ended.wait, 30)
+
+
+async def test_control_planes_take_turns() -> None:
+    order: list[int] = []
+
+    def work(vcp: int, place: Place) -> None:
+        pairs(place, LONG[:100])
+        order.append(vcp)
+
+    async def ask(vcp: int) -> None:
+        await judged(VcpId(vcp), partial(work, vcp))
+
+    asked = [asyncio.ensure_future(ask(vcp)) for vcp in (2, 2, 2, 2, 3, 3, 4)]
+    await asyncio.sleep(0)
+    asked[3].cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert order == [2, 2, 3, 4, 2, 3]
+    assert await judged(VcpId(5), lambda place: pairs(place, LONG[:100])) == ("expressions_0", True)
 
 
 async def test_questions_are_asked_on_the_loop() -> None:
@@ -83,7 +103,7 @@ async def test_questions_are_asked_on_the_loop() -> None:
             on_loop(fail)
         return threading.current_thread().name, on_loop(ask)
 
-    assert await judged(work) == ("expressions_0", threading.current_thread().name)
+    assert await judged(ROOT_VCP_ID, work) == ("expressions_0", threading.current_thread().name)
     assert on_loop(ask) == threading.current_thread().name
 
 

@@ -171,7 +171,7 @@ class _Run:
         if not invocation.policy.conditions:
             return True
         try:
-            return await judged(lambda place: self._expressions(invocation, shown, place).meant())
+            return await judged(self._attributes.vcp, lambda place: self._expressions(invocation, shown, place).meant())
         except EvaluationError as error:
             self._fail(invocation.policy, Failure(invocation.policy.name, invocation.binding, str(error), "Invalid"))
             return False
@@ -182,7 +182,7 @@ class _Run:
         changed = False
         for mutation in policy.mutations:
             try:
-                document = await judged(partial(self._mutated, mutation, invocation, shown))
+                document = await judged(self._attributes.vcp, partial(self._mutated, mutation, invocation, shown))
             except MutationFailed as error:
                 self._fail(policy, Failure(policy.name, invocation.binding, str(error), "Invalid"))
                 continue

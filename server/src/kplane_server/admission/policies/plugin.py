@@ -118,7 +118,7 @@ class _Run:
                 continue
             for one in params:
                 shown = self._bindings(row)
-                outcome = await judged(partial(_evaluated, policy, shown, one))
+                outcome = await judged(self.attributes.vcp, partial(_evaluated, policy, shown, one))
                 self._take(policy, binding, outcome)
                 for key, value in outcome.annotations.items():
                     if value not in notes.setdefault(key, []):
