@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plays that are killed (kill -9) before each of their steps: the next run completes them, and nothing tells that it happened.
 
-``make test`` tries some steps of each playbook, ``KPLANE_TEST_EVERY_STEP=1`` all of them.
+``make test`` tries some steps of each playbook, and each provider with some playbooks; ``make test-interruptions`` all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from standins.picture import differences, of_world, secrets_of
 from standins.world import Modules, World
 
 #: One in so many steps is tried; a prime, so that it does not keep time with anything.
-EVERY = 1 if os.environ.get("KPLANE_TEST_EVERY_STEP") else 13
+EVERY = 1 if os.environ.get("KPLANE_TEST_EVERY_STEP") else 17
+PROVIDERS = ["kind", "k3s", "kubeconfig"]
 CONFIRMED = {"kplane_confirm": True}
 ROTATED = ["certificates", "administrator-token"]
 ROTATED_SECRETS = {
@@ -31,7 +32,12 @@ ROTATED_SECRETS = {
 }
 
 
-@pytest.fixture(params=["kind", "k3s", "kubeconfig"])
+def on(*providers: str) -> pytest.MarkDecorator:
+    """The providers that a test is run on: all of them where every step is tried."""
+    return pytest.mark.parametrize("world", PROVIDERS if EVERY == 1 else providers, indirect=True)
+
+
+@pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path, request.param)
     if request.param == "kubeconfig":
@@ -87,6 +93,15 @@ class Rotated(Undisturbed):
         assert differences(of_world(self.world), self.picture) == [], f"after it was killed before step {at}, {step}"
 
 
+def in_order(done: list[str]) -> bool:
+    """Whether definitions came before their objects, Secrets before what mounts them, and the components one after another."""
+    order = ["/namespaces/kplane-system", "/secrets/kplane-apiserver-tls", "/customresourcedefinitions/controlplaneclasses"]
+    order += ["/statefulsets/kplane-etcd", "/deployments/kplane-apiserver", "/deployments/kplane-controlplane-operator"]
+    order += ["/controlplaneclasses/starter", "/configmaps/kplane-core-stack"]
+    last = {part: max(index for index, step in enumerate(done) if part + "." in step or step.endswith(part)) for part in order}
+    return list(last.values()) == sorted(last.values())
+
+
 def back_and_forth(one: Undisturbed, other: Undisturbed) -> None:
     """Kill each of two plays that undo one another at its steps."""
     ones, others = one.some(), other.some()
@@ -95,12 +110,27 @@ def back_and_forth(one: Undisturbed, other: Undisturbed) -> None:
         other.survives(others[turn % len(others)])
 
 
+@on(*PROVIDERS)
 def test_the_management_plane(world: World) -> None:
-    up, down = world.modules("up"), world.modules("down", **CONFIRMED)
+    up = world.modules("up")
+    assert in_order(steps.seen())
+    down = world.modules("down", **CONFIRMED)
     world.offer_authority()
-    back_and_forth(Undisturbed(world, up), Undisturbed(world, down))
+    there, back = Undisturbed(world, up), Undisturbed(world, down)
+    back_and_forth(there, back)
+    # And with all of Ansible around the modules.
+    for at in there.some()[1::7] or there.some()[-1:]:
+        assert world.kill("up", at), f"it ended before step {at}"
+        assert world.play("up")
+        assert differences(of_world(world), there.picture) == []
+        assert world.play("up") == 0
+        assert world.again(down)
+        world.offer_authority()
+    # Images are pulled by the nodes of a real cluster; nothing else comes from anywhere.
+    assert steps.called() == []
 
 
+@on("k3s")
 def test_a_control_plane(world: World) -> None:
     world.play("up")
     name = {"kplane_vcp_name": "demo", "kplane_vcp_deletion_policy": "Destroy"}
@@ -118,6 +148,7 @@ def test_a_control_plane(world: World) -> None:
     assert steps.seen() == []
 
 
+@on("kind")
 def test_an_upgrade_and_a_rotation(world: World) -> None:
     world.play("up")
     images = {f"kplane_{part}_image": f"example/{part}:v9.0.0" for part in ("etcd", "apiserver", "operator")}

@@ -24,6 +24,8 @@ ROOT = "STANDIN_ROOT"
 WATCHED = "STANDIN_WATCHED"
 _FILE = "steps"
 _MODULES = "modules"
+_CALLED = "called"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _WRITES = (b"POST ", b"PUT ", b"PATCH ", b"DELETE ")
 #: Questions that are asked by POST, and what changes nothing.
 _NO_WRITES = (b"reviews", b"dryRun=")
@@ -46,6 +48,12 @@ def seen() -> list[str]:
     """The steps since then."""
     found: list[str] = json.loads((directory() / _FILE).read_text())["seen"]
     return found
+
+
+def called() -> list[str]:
+    """The addresses outside of this machine that the plays have connected to."""
+    path = directory() / _CALLED
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def step(what: str) -> None:
@@ -97,6 +105,11 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         head = bytes(arguments[1])[:400].split(b"\r\n")[0]
         if head.startswith(_WRITES) and not any(word in head for word in _NO_WRITES):
             step(head.decode().rpartition(" ")[0].partition("?")[0])
+    elif event == "socket.connect":
+        address = arguments[1]
+        if isinstance(address, tuple) and str(address[0]) not in _LOOPBACK:
+            with (directory() / _CALLED).open("a") as file:
+                file.write(f"{address[0]}\n")
     elif event in _CHANGES:
         if inner := _watched(arguments[0]):
             step(f"{event} {inner}")
