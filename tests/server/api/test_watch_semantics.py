@@ -65,7 +65,7 @@ REFUSED = {
     "resourceVersionMatch=Exact": ["Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"],
     "resourceVersionMatch=NotOlderThan": ["Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"],
     "resourceVersionMatch=Exact&resourceVersion=0": ['Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'],
-    "resourceVersionMatch=Newest&resourceVersion=1": ['Unsupported value: "Newest": supported values: "", "Exact", "NotOlderThan"'],
+    "resourceVersionMatch=Newest&resourceVersion=1": ['Unsupported value: "Newest": supported values: "Exact", "NotOlderThan", ""'],
     "resourceVersionMatch=Exact&resourceVersion=1&continue=x": ["Forbidden: resourceVersionMatch is forbidden when continue is provided"],
     "sendInitialEvents=true": ["Forbidden: sendInitialEvents is forbidden for list"],
     "watch=1&resourceVersionMatch=NotOlderThan&resourceVersion=1": [

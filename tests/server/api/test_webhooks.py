@@ -324,7 +324,7 @@ def test_equivalent_versions(vcp: Client, hooks: WebhookServer) -> None:
     never = webhook(hooks.at(exact, deny), rule("horizontalpodautoscalers", **versions), name="b.example.com", matchPolicy="Exact")
     configure(vcp, "Mutating", hook, never)
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}
-    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d"}, "maxReplicas": 3, "metrics": [metric]}
+    spec = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}, "maxReplicas": 3, "metrics": [metric]}
     made = vcp.post("/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers", {"metadata": {"name": "h"}, "spec": spec}).ok()
     assert made["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 7
     request = hooks.reviews[where][0]["request"]
