@@ -60,9 +60,6 @@ PARENT_INTERVAL: Final = 1.0
 MAX_DESCRIPTORS: Final = 65_536
 #: The collector of reference cycles runs rarely: requests make none, and a full run over a large working set costs milliseconds.
 GC_THRESHOLDS: Final = (20_000, 20, 50)
-#: How long (seconds) the transport's and the store's threads wait before the loop has to let them in: each does microseconds of work, and a
-#: request or a commit waits for it. A busy loop does not do so by itself; Python's own figure is 5 ms.
-SWITCH_INTERVAL: Final = 0.0002
 
 
 def run(settings: Settings) -> None:
@@ -81,7 +78,6 @@ def _raise_descriptor_limit() -> None:
 
 
 def _run_loop(main: Coroutine[Any, Any, None]) -> None:
-    sys.setswitchinterval(SWITCH_INTERVAL)
     if sys.platform == "win32":
         asyncio.run(main)
     else:

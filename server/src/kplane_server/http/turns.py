@@ -14,6 +14,7 @@ Source: P. Goyal, H. M. Vin, H. Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
 from __future__ import annotations
 
 import asyncio
+import sys
 import types
 from collections import deque
 from collections.abc import Coroutine, Generator
@@ -27,9 +28,14 @@ T = TypeVar("T")
 
 #: What is worked on in a round of the loop (seconds) while several control planes are busy, and while one is alone.
 SHARED_SLICE: Final = 0.0001
-ALONE_SLICE: Final = 0.003
+ALONE_SLICE: Final = 0.010
 #: How long after a request of another control plane a control plane is not alone (seconds).
 COMPANY: Final = 1.0
+#: How long (seconds) the threads of the transport and of the store wait before the loop must let them in: a request or a commit waits for
+#: each, and a busy loop does not do so by itself. It costs some throughput, so beside a control plane that is alone they wait as in any
+#: Python program.
+SHARED_SWITCH: Final = 0.0005
+ALONE_SWITCH: Final = sys.getswitchinterval()
 #: What a step is taken to cost before one has been seen (seconds).
 STEP_COST: Final = 0.0001
 #: Control planes whose standing is remembered before it is looked for those that others have caught up with.
@@ -52,6 +58,7 @@ class Turns:
         self._scheduled = False
         self._last: VcpId | None = None
         self._company_until = 0.0
+        self._shared = False
 
     @property
     def waiting(self) -> int:
@@ -63,11 +70,14 @@ class Turns:
         if vcp != self._last:
             if self._last is not None:
                 self._company_until = now + COMPANY
+                if not self._shared:
+                    self._share(True)
             self._last = vcp
-        if vcp not in self._queues:
-            stands = max(self._served.get(vcp, 0.0), self._floor)
+        if not self._scheduled:
             self._schedule()
-            if stands < self._order[0][0] if self._order else self._used < self._slice(now):
+        if vcp not in self._queues:
+            stands = self._stands(vcp)
+            if stands < self._order[0][0] if self._order else self._used < (SHARED_SLICE if self._shared else ALONE_SLICE):
                 self._floor = stands
                 return None
             heappush(self._order, (stands, vcp))
@@ -79,9 +89,14 @@ class Turns:
     def spend(self, vcp: VcpId, seconds: float) -> None:
         """What a step has used of the loop."""
         self._used += seconds
-        self._served[vcp] = max(self._served.get(vcp, 0.0), self._floor) + seconds
+        self._served[vcp] = self._stands(vcp) + seconds
         before = self._cost.get(vcp, STEP_COST)
         self._cost[vcp] = before + (seconds - before) * 0.1
+
+    def _stands(self, vcp: VcpId) -> float:
+        """The virtual time of a control plane."""
+        served = self._served.get(vcp, 0.0)
+        return served if served > self._floor else self._floor
 
     @types.coroutine
     def run(self, vcp: VcpId, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
@@ -111,18 +126,16 @@ class Turns:
                 except BaseException as error:
                     thrown = error
 
-    def _slice(self, now: float) -> float:
-        return SHARED_SLICE if len(self._queues) > 1 or now < self._company_until else ALONE_SLICE
-
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._next_round)
+        self._scheduled = True
+        asyncio.get_running_loop().call_soon(self._next_round)
 
     def _next_round(self) -> None:
         """A slice for the control plane that has used least of those that wait. Its steps run next, and then this again."""
         self._used = 0.0
         self._scheduled = False
+        if self._shared and len(self._queues) < 2 and perf_counter() > self._company_until:
+            self._share(False)
         if not self._order:  # nobody is behind anybody
             self._floor = max(self._served.values(), default=self._floor)
             self._served.clear()
@@ -133,7 +146,7 @@ class Turns:
         self._grant(*self._first())
         self._scheduled = True
         loop = asyncio.get_running_loop()
-        if perf_counter() < self._company_until:  # a round without a slice lies between: what has come begins before more is given out
+        if self._shared:  # a round without a slice lies between: what has come begins before more is given out
             loop.call_soon(loop.call_soon, self._next_round)
         else:
             loop.call_soon(self._next_round)
@@ -148,16 +161,21 @@ class Turns:
         """Who has its turn, and where it stands."""
         while True:
             stood, vcp = heappop(self._order)
-            stands = max(self._served.get(vcp, 0.0), self._floor)
+            stands = self._stands(vcp)
             if stands <= stood or not self._order:
                 return vcp, stands
             heappush(self._order, (stands, vcp))  # it has been served since
+
+    def _share(self, shared: bool) -> None:
+        """Whether several control planes are busy."""
+        self._shared = shared
+        sys.setswitchinterval(SHARED_SWITCH if shared else ALONE_SWITCH)
 
     def _grant(self, vcp: VcpId, stands: float) -> None:
         """A slice for one control plane."""
         self._floor = stands
         queue = self._queues[vcp]
-        cost, taken, slice_ = self._cost.get(vcp, STEP_COST), 0.0, self._slice(perf_counter())
+        cost, taken, slice_ = self._cost.get(vcp, STEP_COST), 0.0, SHARED_SLICE if self._shared else ALONE_SLICE
         while queue and taken < slice_:
             turn = queue.popleft()
             if not turn.done():  # else its client has gone

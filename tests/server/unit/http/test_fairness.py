@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Iterator
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +17,7 @@ import pytest
 from kplane_server.http.call import Call
 from kplane_server.http.fairness import Writes
 from kplane_server.http.inflight import InFlight
-from kplane_server.http.turns import ALONE_SLICE, SHARED_SLICE, Turns
+from kplane_server.http.turns import ALONE_SLICE, ALONE_SWITCH, SHARED_SLICE, SHARED_SWITCH, Turns
 from kplane_server.model.errors import TooManyRequests
 from kplane_server.model.identity import UserInfo
 from kplane_server.model.keys import VcpId
@@ -26,9 +28,11 @@ COMPANY = 1_000.0
 
 
 @pytest.fixture(autouse=True)
-def _long_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a test which is held up sees the same."""
+def _long_company(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """So that a test which is held up sees the same. The process is left as it was."""
     monkeypatch.setattr("kplane_server.http.turns.COMPANY", COMPANY)
+    yield
+    sys.setswitchinterval(ALONE_SWITCH)
 
 
 def together(turns: Turns) -> float:
@@ -109,15 +113,22 @@ async def test_work_is_done_by_time_used_and_not_by_the_number_of_requests() -> 
     await rest(turns)
 
 
-async def test_who_is_alone_has_long_slices() -> None:
-    turns, now = Turns(), 100.0
-    turns.take(QUIET, now)
-    turns.take(NOISY, now)
+async def test_who_is_alone_has_long_slices_and_lets_threads_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kplane_server.http.turns.COMPANY", 0.01)
+    turns = Turns()
+    together(turns)
+    assert sys.getswitchinterval() == pytest.approx(SHARED_SWITCH)
     turns.spend(NOISY, 2 * SHARED_SLICE)
-    later = now + 2 * COMPANY
-    assert [turns.take(NOISY, later) for _ in range(40)] == [None] * 40
+    while sys.getswitchinterval() < ALONE_SWITCH:
+        turns.take(NOISY, perf_counter())
+        await asyncio.sleep(0.001)
+    await rest(turns)
+    turns.spend(NOISY, 2 * SHARED_SLICE)
+    assert [turns.take(NOISY, perf_counter()) for _ in range(40)] == [None] * 40
     turns.spend(NOISY, 2 * ALONE_SLICE)
-    assert turns.take(NOISY, later) is not None
+    assert turns.take(NOISY, perf_counter()) is not None
+    together(turns)
+    assert sys.getswitchinterval() == pytest.approx(SHARED_SWITCH)
 
 
 async def test_a_request_may_be_cancelled_at_each_of_its_waits() -> None:

@@ -93,7 +93,7 @@ async def test_refusals_cost_no_transaction(store: SqliteStore) -> None:
 
 
 async def test_a_vcp_may_be_made_written_and_left_in_one_transaction(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "SHARED_SECONDS", 10.0)
+    monkeypatch.setattr(writer, "SHARED_REQUESTS", 1_000)
     first = await new_vcp(store)
     results = await asyncio.gather(
         store.commit([put(key("a", vcp=first.id))]),
@@ -138,7 +138,7 @@ async def _two(store: SqliteStore) -> tuple[VcpId, VcpId]:
 
 
 async def test_vcps_take_turns_in_the_queue(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "SHARED_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "SHARED_REQUESTS", 1)
     monkeypatch.setattr(writer, "COMPANY_SECONDS", 1_000.0)
     noisy, quiet = await _two(store)
     done: list[str] = []
@@ -161,7 +161,7 @@ async def test_vcps_take_turns_in_the_queue(store: SqliteStore, monkeypatch: pyt
 
 async def test_what_comes_while_a_transaction_is_built_is_taken_into_it(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "SLICE_SECONDS", 0.0)
-    monkeypatch.setattr(writer, "SHARED_SECONDS", 10.0)
+    monkeypatch.setattr(writer, "SHARED_REQUESTS", 1_000)
     monkeypatch.setattr(writer, "COMPANY_SECONDS", 1_000.0)
     noisy, quiet = await _two(store)
     before = store.statistics()["transactions"]
@@ -173,7 +173,7 @@ async def test_what_comes_while_a_transaction_is_built_is_taken_into_it(store: S
 
 
 async def test_each_vcp_that_waits_has_a_turn_in_a_transaction_that_is_late(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "SHARED_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "SHARED_REQUESTS", 1)
     monkeypatch.setattr(writer, "COMPANY_SECONDS", 1_000.0)
     vcps = [(await store.create_vcp(f"v{n}", f"u{n}", created=1)).id for n in range(30)]
     before = store.statistics()["transactions"]

@@ -37,9 +37,9 @@ _T = TypeVar("_T")
 BATCH_REQUESTS: Final = 512
 BATCH_BYTES: Final = 4 << 20
 
-#: While several VCPs write, after how long (seconds) a transaction is closed, if every VCP that waits has had a turn in it. And for how
-#: long after a request of another VCP there are several: the next one may come while a transaction is on its way.
-SHARED_SECONDS: Final = 0.00025
+#: While several VCPs write, after how many requests a transaction is closed, if every VCP that waits has had a turn in it. And for how long
+#: (seconds) after a request of another VCP there are several: the next one may come while a transaction is on its way.
+SHARED_REQUESTS: Final = 8
 COMPANY_SECONDS: Final = 1.0
 
 #: How long (seconds) the statements of a transaction may hold the loop before others have their turn.
@@ -197,10 +197,9 @@ class Writer:
         """What goes into a transaction, as long as it is asked for: one request of each VCP in turn."""
         taken = size = 0
         served: set[VcpId] = set()
-        began = time.monotonic()
         while self._waiting and taken < BATCH_REQUESTS and size <= BATCH_BYTES:
             vcp, queue = next(iter(self._queues.items()))
-            if vcp in served and not self._alone() and time.monotonic() - began > SHARED_SECONDS:
+            if taken >= SHARED_REQUESTS and vcp in served and not self._alone():
                 if served.issuperset(self._queues):
                     return
                 self._queues.move_to_end(vcp)
