@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from kplane_server.schema.cel.values import CompileError, Uint
@@ -437,8 +438,9 @@ class _Parser:
         return MapOf(tuple(entries), position)
 
 
+@lru_cache(maxsize=4)
 def parse(text: str) -> Node:
-    """The tree of an expression. Raises :class:`CompileError`."""
+    """The tree of an expression, which nobody changes: who checks it compiles it next. Raises :class:`CompileError`."""
     if len(text) > MAX_LENGTH:
         raise CompileError(f"expression is longer than {MAX_LENGTH} characters", 0)
     parser = _Parser(text)
