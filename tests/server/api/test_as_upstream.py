@@ -159,3 +159,10 @@ def test_refused_as_upstream(vcp: Client, wrong: str) -> None:
     path, spec, field = WRONG[wrong]
     status = vcp.post(f"{path}?dryRun=All", {"metadata": {"name": "x"}, "spec": spec}).fails(422, "Invalid")
     assert field in [cause["field"] for cause in status["details"]["causes"]]
+
+
+def test_empty_metadata_is_none(vcp: Client) -> None:
+    made = vcp.post(CM, config_map("a", annotations={}, labels={"x": "y"}, finalizers=[])).ok()
+    assert not {"annotations", "finalizers"} & set(made["metadata"])
+    left = vcp.patch(f"{CM}/a", [{"op": "remove", "path": "/metadata/labels/x"}], "json-patch+json").ok()
+    assert "labels" not in left["metadata"]

@@ -363,14 +363,15 @@ def decode_error(info: ResourceInfo, why: str) -> str:
 
 _STRINGS: Final = ("name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "selfLink")
 _MAPS: Final = ("labels", "annotations")
+_EMPTY_IS_UNSET: Final = frozenset((*_MAPS, "finalizers", "ownerReferences"))
 _METADATA_FIELDS: Final = frozenset(
     (*_STRINGS, *_MAPS, "generation", "deletionGracePeriodSeconds", "finalizers", "ownerReferences", "managedFields")
 )
 
 
 def check_metadata_types(info: ResourceInfo, metadata: dict[str, Json]) -> None:
-    """ObjectMeta has one shape for all kinds; nulls mean unset."""
-    for key in [k for k, v in metadata.items() if v is None]:
+    """ObjectMeta has one shape for all kinds; nulls mean unset, and so do maps and lists without an entry."""
+    for key in [k for k, v in metadata.items() if v is None or (k in _EMPTY_IS_UNSET and v in ({}, []))]:
         del metadata[key]
     for key, value in metadata.items():
         if key in _STRINGS:
