@@ -132,14 +132,15 @@ class TlsSocket(io.RawIOBase):
                     self._arrived.write_eof()
 
     def _flush(self) -> None:
-        if self._leaving.pending:
-            self._tunnel.send(self._leaving.read())
+        leaving = self._leaving.read()
+        if leaving:
+            self._tunnel.send(leaving)
 
     def sendall(self, data: bytes) -> None:
         """As of a socket."""
-        view = memoryview(data)
-        while view:
-            view = view[self._through(functools.partial(self._tls.write, view)) :]
+        view, sent = memoryview(data), 0
+        while sent < len(view):
+            sent += self._through(functools.partial(self._tls.write, view[sent:]))
 
     def readable(self) -> bool:
         return True
