@@ -146,8 +146,8 @@ class Turns:
         self._grant(*self._first())
         self._scheduled = True
         loop = asyncio.get_running_loop()
-        if self._shared:  # a round without a slice lies between: what has come begins before more is given out
-            loop.call_soon(loop.call_soon, self._next_round)
+        if self._shared:  # two rounds without a slice lie between: what has come meanwhile begins before more is given out
+            loop.call_soon(loop.call_soon, loop.call_soon, self._next_round)
         else:
             loop.call_soon(self._next_round)
 
