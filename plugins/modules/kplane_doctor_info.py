@@ -89,6 +89,7 @@ tools:
           - path: /home/me/.local/bin/kind
             version: 0.30.0
             sha256: 517ab7fc89ddeed5fa65abf71530d90648d9638ef0c4cde22c2c11f8097b8889
+      noted: true
       owned:
         - /home/me/.local/bin/kind
       target:

@@ -120,6 +120,7 @@ def look(tool: str, pin: Pin | None, directory: str | None, given: str | None) -
     target = os.path.join(_io.expand(directory or receipts.DEFAULT_DIRECTORY), tool)
     on_path = os.path.dirname(target) in os.environ.get("PATH", "").split(os.pathsep)
     about = _target(tool, target, pin, left)
+    result["noted"] = left.executable == (program.path if given else target)
     result["obstacle"] = program.problem if given else _obstacle(tool, target, about, pin)
     return {**result, "owned": _owned(left), "target": {"path": target, "on_path": on_path, **about}}
 

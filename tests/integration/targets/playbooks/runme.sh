@@ -37,6 +37,8 @@ shows() { grep -q -- "$1" "$work/output"; }
 
 play doctor 0
 shows 'there is none yet'
+shows 'up would need: nothing'
+shows 'kubectl: '
 refuses get_clusters 'There is no management plane'
 play up + -e kplane_provider=embedded --check
 [ ! -e "$KUBECONFIG" ]
@@ -44,6 +46,7 @@ play up + -e kplane_provider=embedded
 play up 0
 shows 'answers at https://127.0.0.1:'
 play up 0 --check
+refuses up 'kplane_rotate is for the providers kind, k3s and kubeconfig' -e '{"kplane_rotate": ["certificate-authorities"]}'
 
 refuses create_cluster 'kplane_vcp_name=demo'
 play create_cluster + -e kplane_vcp_name=demo --check
