@@ -107,6 +107,10 @@ class Cluster:
             state = {"waiting": {"reason": "ImagePullBackOff", "message": words}}
             status = {"name": "main", "ready": False, "restartCount": 0, "image": "", "imageID": "", "state": state}
             root.patch(f"{pods}/{name}/status", {"status": {"phase": "Pending", "containerStatuses": [status]}})
+            about = {"kind": "Pod", "namespace": obj["metadata"]["namespace"], "name": name}
+            event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{name}.failed"}, "involvedObject": about}
+            event |= {"type": "Warning", "reason": "Failed", "message": f"Failed to pull: {words}", "source": {"component": "kubelet"}}
+            root.post(pods.replace("/pods", "/events"), event).ok()
 
     async def serve(self) -> None:
         """Tend the cluster, and let clients in as soon as the stack's API server is there; new certificates count for new connections."""
