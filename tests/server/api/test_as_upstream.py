@@ -166,3 +166,14 @@ def test_empty_metadata_is_none(vcp: Client) -> None:
     assert not {"annotations", "finalizers"} & set(made["metadata"])
     left = vcp.patch(f"{CM}/a", [{"op": "remove", "path": "/metadata/labels/x"}], "json-patch+json").ok()
     assert "labels" not in left["metadata"]
+
+
+def test_names_in_sub_resources(vcp: Client) -> None:
+    vcp.post(DEPLOYMENTS, deployment()).ok()
+    vcp.put(f"{DEPLOYMENTS}/d/scale", {"metadata": {"name": "other"}, "spec": {"replicas": 5}}).fails(400, "BadRequest")
+    status = vcp.put(f"{DEPLOYMENTS}/d/scale", {"metadata": {"name": "d"}, "spec": {"replicas": -5}}).fails(422, "Invalid")
+    assert (status["details"]["group"], status["details"]["kind"]) == ("autoscaling", "Scale")
+    pods = "/api/v1/namespaces/default/pods"
+    vcp.post(pods, {"metadata": {"name": "p"}, "spec": TEMPLATE["spec"]}).ok()
+    for name in ("", "other"):
+        vcp.post(f"{pods}/p/binding", {"metadata": {"name": name}, "target": {"kind": "Node", "name": "n"}}).fails(400, "BadRequest")

@@ -63,6 +63,8 @@ async def bind(
 ) -> Stored:
     """Put a pod on a node (``pods/binding``, or ``through`` the resource ``bindings``)."""
     await _admit(registry, through or info, namespace, name, "" if through else "binding", body, ctx)
+    if not through and body["metadata"].get("name", "") != name:
+        raise BadRequest("name in URL does not match name in Binding object")
     target = body.get("target")
     if not isinstance(target, dict):
         raise invalid("Binding", "", name, [field_required("target.name")])

@@ -10,12 +10,12 @@ from typing import Final
 
 import orjson
 
-from kplane_server.model.errors import BadRequest, Json, MethodNotAllowed, NotFound
+from kplane_server.model.errors import BadRequest, Json, MethodNotAllowed, NotFound, invalid
 from kplane_server.model.resources import GroupVersionKind
 from kplane_server.registry import codec, conversion, pods
 from kplane_server.registry.builtin_schemas import schema_for
 from kplane_server.registry.custom_rows import CustomResourceInfo
-from kplane_server.registry.generic import Registry, check_name, check_type, reject
+from kplane_server.registry.generic import Registry, check_name, check_type
 from kplane_server.registry.options import Patch, RequestContext
 from kplane_server.registry.patching import APPLY_PATCH, apply_object, check_applied, check_media_type, patch_object, patched
 from kplane_server.registry.resource import ResourceInfo, Subresource
@@ -75,6 +75,7 @@ async def update(
     _require(info, subresource, "update")
     if subresource == "scale":
         check_type(info, body, _SCALE)
+        check_name(body["metadata"], name)
         return await _rescale(registry, info, namespace, name, ctx, lambda _: body)
     return await update_object(registry, info, namespace, name, body, ctx, subresource)
 
@@ -101,11 +102,16 @@ def _applied_scale(info: ResourceInfo, name: str, patch: Patch) -> Patch:
     check_name(scale["metadata"], name)
     if not isinstance(scale.get("spec") or {}, dict):
         raise BadRequest("json: cannot unmarshal into Go struct field Scale.spec of type v1.ScaleSpec")
-    reject(info, name, scale_causes(scale))
+    _check_scale(name, scale)
     bare = {"apiVersion": str(info.group_version), "kind": info.kind, "metadata": scale["metadata"]}
     given = (scale.get("spec") or {}).get("replicas") is not None
     paths = info.scale if isinstance(info, CustomResourceInfo) else None
     return Patch(APPLY_PATCH, with_scale(bare, scale, paths) if given else bare, patch.force)
+
+
+def _check_scale(name: str, scale: Json) -> None:
+    if causes := scale_causes(scale):
+        raise invalid("Scale", "autoscaling", name, causes)
 
 
 async def _rescale(
@@ -120,7 +126,7 @@ async def _rescale(
         check_type(info, scale, _SCALE)
         if not isinstance(scale.get("spec") or {}, dict):
             raise BadRequest("json: cannot unmarshal into Go struct field Scale.spec of type v1.ScaleSpec")
-        reject(info, name, scale_causes(scale))
+        _check_scale(name, scale)
         new: Json = with_scale(old, scale, paths)
         given = scale["metadata"]
         kept = {k: given[k] for k in ("uid", "resourceVersion") if given.get(k)}
