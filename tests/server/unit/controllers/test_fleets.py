@@ -57,10 +57,10 @@ async def test_up_down_and_to_nothing(world: World) -> None:
 
 
 async def test_more_than_one_batch(world: World) -> None:
-    found = await fleet(world, replicas=120)
-    assert found["readyReplicas"] == 120
+    found = await fleet(world, replicas=60)
+    assert found["readyReplicas"] == 60
     await world.delete("Fleet", "f")
-    await world.settle(lambda: not world.names("ControlPlane"))
+    await world.settle(lambda: not world.names("ControlPlane"), 60)
 
 
 async def test_a_member_that_somebody_deletes_is_made_again(world: World) -> None:

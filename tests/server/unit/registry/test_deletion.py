@@ -184,7 +184,7 @@ async def test_what_only_a_node_could_answer(bench: Bench) -> None:
     with pytest.raises(BadRequest, match="pod p does not have a host assigned"):
         bench.get("pods", "p", subresource="log")
     with pytest.raises(BadRequest, match="pod p does not have a host assigned"):
-        await post(bench, "exec", {})
+        await bench.api.connect(bench.info("pods"), "default", "p", "exec", {"kind": "PodExecOptions"}, bench.context())
 
 
 async def test_the_old_way_to_bind(bench: Bench) -> None:
