@@ -82,9 +82,9 @@ play restore 0 -e "kplane_backup_file=$file"
 [ "$(KUBECONFIG=$work/before uid b)" = "$b" ]
 if uid later 2>/dev/null; then exit 1; fi
 
-# a machine that is lost: a new plane has another authority and other keys, until it is restored
+# a machine that is lost: a new plane has another authority, other keys and another port, until it is restored
 play down + -e kplane_confirm=true
-play up +
+play up + -e "kplane_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
 if KUBECONFIG=$work/before uid a 2>/dev/null; then exit 1; fi
 play restore + -e "kplane_backup_file=$file"
 [ "$(KUBECONFIG=$work/before uid a)" = "$a" ]
