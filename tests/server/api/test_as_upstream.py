@@ -177,3 +177,5 @@ def test_names_in_sub_resources(vcp: Client) -> None:
     vcp.post(pods, {"metadata": {"name": "p"}, "spec": TEMPLATE["spec"]}).ok()
     for name in ("", "other"):
         vcp.post(f"{pods}/p/binding", {"metadata": {"name": name}, "target": {"kind": "Node", "name": "n"}}).fails(400, "BadRequest")
+    vcp.post(f"{pods}/p/binding", {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}}).ok()
+    assert vcp.get(f"{pods}/p").ok()["metadata"]["generation"] == 1

@@ -5,6 +5,6 @@
 
 from __future__ import annotations
 
-from parity import applied, custom, defaults, deletion, lists, objects, patches, validation
+from parity import access, applied, custom, defaults, deletion, lists, objects, patches, validation
 
-CASES = [case for module in (objects, patches, applied, lists, deletion, defaults, validation, custom) for case in module.CASES]
+CASES = [case for module in (objects, patches, applied, lists, deletion, defaults, validation, custom, access) for case in module.CASES]

@@ -102,16 +102,18 @@ def _applied_scale(info: ResourceInfo, name: str, patch: Patch) -> Patch:
     check_name(scale["metadata"], name)
     if not isinstance(scale.get("spec") or {}, dict):
         raise BadRequest("json: cannot unmarshal into Go struct field Scale.spec of type v1.ScaleSpec")
-    _check_scale(name, scale)
+    _check_scale(info, name, scale)
     bare = {"apiVersion": str(info.group_version), "kind": info.kind, "metadata": scale["metadata"]}
     given = (scale.get("spec") or {}).get("replicas") is not None
     paths = info.scale if isinstance(info, CustomResourceInfo) else None
     return Patch(APPLY_PATCH, with_scale(bare, scale, paths) if given else bare, patch.force)
 
 
-def _check_scale(name: str, scale: Json) -> None:
+def _check_scale(info: ResourceInfo, name: str, scale: Json) -> None:
+    """Of a built-in kind the Scale is wrong; of a custom one the resource is, as upstream words it."""
     if causes := scale_causes(scale):
-        raise invalid("Scale", "autoscaling", name, causes)
+        kind, group = ("Scale", "autoscaling") if info.builtin else (info.kind, info.group)
+        raise invalid(kind, group, name, causes)
 
 
 async def _rescale(
@@ -126,7 +128,7 @@ async def _rescale(
         check_type(info, scale, _SCALE)
         if not isinstance(scale.get("spec") or {}, dict):
             raise BadRequest("json: cannot unmarshal into Go struct field Scale.spec of type v1.ScaleSpec")
-        _check_scale(name, scale)
+        _check_scale(info, name, scale)
         new: Json = with_scale(old, scale, paths)
         given = scale["metadata"]
         kept = {k: given[k] for k in ("uid", "resourceVersion") if given.get(k)}

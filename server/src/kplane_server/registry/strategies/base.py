@@ -209,7 +209,8 @@ class Strategy:
         self.update_hook(new, old, ctx)
         metadata = new.setdefault("metadata", {})
         generation = old.get("metadata", {}).get("generation", 0)
-        if self.has_generation and self.generation_changed(new, old):
+        bound = ctx.subresource == "binding"  # where a pod runs is no change of what was asked for
+        if self.has_generation and not bound and self.generation_changed(new, old):
             metadata["generation"] = generation + 1
         elif generation:
             metadata["generation"] = generation
