@@ -42,6 +42,14 @@ def test_the_first_request_finds_everything(vcp: Client, root: Client) -> None:
             assert ca.strip() == client.ca.strip()
 
 
+def test_what_it_finds_can_be_changed_around(vcp: Client) -> None:
+    """The server's own address may be on loopback; nobody else's, and it is in nobody's way."""
+    path = "/api/v1/namespaces/default/endpoints/kubernetes"
+    assert vcp.patch(path, {"metadata": {"labels": {"a": "b"}}}).ok()["metadata"]["labels"]["a"] == "b"
+    refused = vcp.patch(path, {"subsets": [{"addresses": [{"ip": "127.0.0.9"}]}]}).fails(422, "Invalid")
+    assert "may not be in the loopback range" in refused["message"]
+
+
 def test_each_has_its_own(two_vcps: tuple[Client, Client], root: Client) -> None:
     for path in (
         "/api/v1/namespaces/default",

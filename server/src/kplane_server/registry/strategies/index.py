@@ -37,6 +37,7 @@ def _strategy(group: str, version: str, resource: str, kind: str, storage_group:
 
     own_create: CreateValidator | None = row.pop("create_validator", None)
     own_update: UpdateValidator | None = row.pop("update_validator", None)
+    settled: tuple[str, ...] = row.pop("settled", ())
 
     def default(obj: Document) -> None:
         DEFAULTS.apply(name, obj)
@@ -46,7 +47,9 @@ def _strategy(group: str, version: str, resource: str, kind: str, storage_group:
         return causes + own_create(obj, ctx) if own_create is not None else causes
 
     def update(new: Document, old: Document, ctx: StrategyContext) -> list[Cause]:
-        causes = CHECKER.causes(name, new)
+        kept = [field for field in settled if field in new and new[field] == old.get(field)]
+        judged = {field: value for field, value in new.items() if field not in kept} if kept else new
+        causes = CHECKER.causes(name, judged)
         return causes + own_update(new, old, ctx) if own_update is not None else causes
 
     def warn(new: Document, old: Document | None) -> list[str]:

@@ -37,10 +37,11 @@ def _generation(*paths: str) -> dict[str, Any]:
 _RBAC: Final[dict[str, Any]] = {"name_validation": path_segment_name, "allow_create_on_update": True}
 _WEBHOOKS: Final[dict[str, Any]] = {**_generation("webhooks"), "allow_unconditional_update": False}
 
-#: (group, resource) → arguments of its Strategy.
+#: (group, resource) → arguments of its Strategy. ``settled``: fields that an update is not judged by when it leaves them as they are.
 ROWS: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("", "configmaps"): {"update_validator": checks_config.config_map_update},
-    ("", "endpoints"): {"allow_create_on_update": True},
+    # Those of Service kubernetes are on loopback where the server listens there alone, which nobody else could say of an address.
+    ("", "endpoints"): {"allow_create_on_update": True, "settled": ("subsets",)},
     ("", "events"): {"create_validator": checks_admission.event, "allow_create_on_update": True},
     ("", "limitranges"): {"allow_create_on_update": True},
     ("", "namespaces"): {
