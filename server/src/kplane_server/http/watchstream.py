@@ -27,8 +27,8 @@ CHUNK: Final = 256 * 1024
 class Source(Protocol):
     """Where the changes come from."""
 
-    def bookmark(self) -> WatchEvent:
-        """How far the watch has come: every change up to there has been handed out."""
+    def bookmark(self) -> WatchEvent | None:
+        """How far the watch has come: every change up to there has been handed out. None: not even what it begins with."""
         ...
 
     @property
@@ -209,5 +209,5 @@ class WatchStream:
             yield b"".join(lines)
 
     async def _bookmark(self, outlet: Outlet) -> None:
-        if self._bookmarks:
-            await self._send(outlet, (self._source.bookmark(),))
+        if self._bookmarks and (bookmark := self._source.bookmark()) is not None:
+            await self._send(outlet, (bookmark,))

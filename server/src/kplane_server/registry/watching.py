@@ -9,7 +9,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -24,9 +24,11 @@ from kplane_server.registry.listing import too_large
 from kplane_server.registry.options import WatchOptions
 from kplane_server.registry.resource import ResourceInfo
 from kplane_server.registry.selection import Selection
-from kplane_server.storage.api import Compacted, Event, Events, EventType, FutureRevision, Stored, Subscription
+from kplane_server.storage.api import Compacted, Event, Events, EventType, FutureRevision, Page, Store, Stored, Subscription
 
 BOOKMARK: Final = "BOOKMARK"
+#: How many objects of the state at the beginning are read at once.
+_STEP: Final = 500
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
 
@@ -53,16 +55,24 @@ class Watch:
     ``revision``: everything up to it was handed out, so a bookmark may carry it. ``ended``: nothing more will come.
     """
 
-    __slots__ = ("_info", "_initial", "_scope", "_selection", "_subscription")
+    __slots__ = ("_info", "_initial", "_scope", "_selection", "_state", "_subscription")
 
     def __init__(
-        self, info: ResourceInfo, scope: Scope, selection: Selection, subscription: Subscription, initial: list[WatchEvent]
+        self,
+        info: ResourceInfo,
+        scope: Scope,
+        selection: Selection,
+        subscription: Subscription,
+        initial: list[WatchEvent],
+        state: Iterator[Sequence[Stored]] | None = None,
     ) -> None:
+        """It begins with what is selected of ``state`` as ADDED, and ``initial`` behind that."""
         self._info = info
         self._scope = scope
         self._selection = selection
         self._subscription = subscription
         self._initial = initial
+        self._state = state
 
     @property
     def revision(self) -> int:
@@ -70,10 +80,12 @@ class Watch:
 
     @property
     def ended(self) -> bool:
-        return self._subscription.ended and not self._initial
+        return self._subscription.ended and self._state is None and not self._initial
 
     async def next(self, timeout: float | None = None) -> Sequence[WatchEvent]:
         """What happened, waiting up to ``timeout`` seconds; empty at the timeout or at the end. Raises Expired when too far behind."""
+        if self._state is not None:
+            await self._read(self._state)
         if self._initial:
             initial, self._initial = self._initial, []
             return initial
@@ -92,13 +104,28 @@ class Watch:
         except Compacted as error:
             raise expired(error) from error
 
-    def bookmark(self, *, initial_events_end: bool = False) -> WatchEvent:
-        """A bookmark at the present revision of this watch."""
-        return bookmark(self._info, self._scope, self.revision, initial_events_end=initial_events_end)
+    async def _read(self, state: Iterator[Sequence[Stored]]) -> None:
+        """The state before all changes; others have their turns between its parts."""
+        info, selection = self._info, self._selection
+        found: list[WatchEvent] = []
+        try:
+            for number, items in enumerate(state):
+                if number:
+                    await asyncio.sleep(0)
+                found += [WatchEvent(EventType.ADDED, conversion.read(item, info)) for item in items if selection.matches(item)]
+        except Compacted as error:
+            raise expired(error) from error
+        self._initial = [*found, *self._initial]
+        self._state = None
+
+    def bookmark(self) -> WatchEvent | None:
+        """A bookmark at the present revision of this watch; None before the state that it begins with is handed out."""
+        return None if self._state is not None or self._initial else bookmark(self._info, self._scope, self.revision)
 
     def close(self) -> None:
         self._subscription.close()
         self._initial = []
+        self._state = None
 
     def _look(self, events: Events) -> Seen:
         """Changes through the selectors, worked out once for all watches with the same options that were handed these."""
@@ -155,7 +182,7 @@ class ConvertedWatch(Watch):
 
     @property
     def ended(self) -> bool:
-        return super().ended and not self._held and not self._unseen
+        return self._subscription.ended and not self._initial and not self._held and not self._unseen
 
     async def next(self, timeout: float | None = None) -> Sequence[WatchEvent]:
         info, selection = self._info, self._selection
@@ -198,15 +225,24 @@ def watch(registry: Registry, info: ResourceInfo, namespace: str | None, options
     try:
         if not wants_state:
             subscription = registry.store.subscribe(scope, asked or registry.store.revision)
-            return _make(registry, info, scope, selection, subscription, [], ())
-        page = registry.store.page(scope)  # no await between this and the subscription: neither gap nor double
+            return _make(registry, info, scope, selection, subscription, [], None)
+        page = registry.store.page(scope, limit=_STEP)  # no await between this and the subscription: neither gap nor double
         subscription = registry.store.subscribe(scope, page.revision)
     except Compacted as error:
         raise expired(error) from error
     except FutureRevision as error:
         raise too_large(error.revision, error.current) from error
     end = [bookmark(info, scope, page.revision, initial_events_end=True)] if options.send_initial_events and options.allow_bookmarks else []
-    return _make(registry, info, scope, selection, subscription, end, page.items)
+    return _make(registry, info, scope, selection, subscription, end, _state(registry.store, scope, page))
+
+
+def _state(store: Store, scope: Scope, page: Page) -> Iterator[Sequence[Stored]]:
+    """All that was there at the moment of ``page``, its beginning."""
+    yield page.items
+    while page.more:
+        last = page.items[-1].key
+        page = store.page(scope, after=(last.namespace, last.name), limit=_STEP, revision=page.revision)
+        yield page.items
 
 
 def _make(
@@ -216,13 +252,13 @@ def _make(
     selection: Selection,
     subscription: Subscription,
     end: list[WatchEvent],
-    items: Sequence[Stored],
+    state: Iterator[Sequence[Stored]] | None,
 ) -> Watch:
-    """A watch that begins with ``items`` as ADDED, and ``end`` behind them."""
+    """A watch that begins with ``state`` as ADDED, and ``end`` behind that."""
     if isinstance(info, CustomResourceInfo) and info.by_webhook:
-        return ConvertedWatch(info, scope, selection, subscription, end, registry.converter, items)
-    state = [WatchEvent(EventType.ADDED, conversion.read(item, info)) for item in items if selection.matches(item)]
-    return Watch(info, scope, selection, subscription, [*state, *end])
+        unseen = [item for items in state or () for item in items]
+        return ConvertedWatch(info, scope, selection, subscription, end, registry.converter, unseen)
+    return Watch(info, scope, selection, subscription, end, state)
 
 
 def bookmark(info: ResourceInfo, scope: Scope, revision: int, *, initial_events_end: bool = False) -> WatchEvent:

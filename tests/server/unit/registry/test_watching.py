@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
 
 from kplane_server.model.errors import Expired, Timeout
+from kplane_server.registry import watching
 from kplane_server.registry.api import ControlPlaneApi
 from kplane_server.registry.options import DeleteOptions, WatchOptions
 from kplane_server.storage.memory import MemoryStore
@@ -124,12 +126,46 @@ async def test_a_watch_without_initial_events_begins_now(bench: Bench) -> None:
     watch.close()
 
 
+@pytest.mark.parametrize("selector", ["", "half=1"])
+async def test_a_long_state_is_read_in_parts_and_is_of_one_moment(bench: Bench, monkeypatch: pytest.MonkeyPatch, selector: str) -> None:
+    """What is written meanwhile follows as changes: no gap, and nothing twice. No bookmark comes before the state."""
+    monkeypatch.setattr(watching, "_STEP", 3)
+    names = [f"s{number}" for number in range(10)]
+    for number, name in enumerate(names):
+        await make(bench, name, half=str(number % 2))
+    watch = bench.watch("configmaps", label_selector=selector, send_initial_events=True, allow_bookmarks=True)
+    assert watch.bookmark() is None
+    reading = asyncio.create_task(watch.next(0))
+    await asyncio.sleep(0)
+    await bench.api.delete(bench.info("configmaps"), "default", "s9", DeleteOptions(), bench.context())
+    await make(bench, "s00", half="1")
+    seen = [(event.type, event.object.key.name) for event in await reading]
+    assert seen == [*(("ADDED", name) for name in (names[1::2] if selector else names)), ("BOOKMARK", "")]
+    assert await drain(watch) == [("DELETED", "s9"), ("ADDED", "s00")]
+    assert watch.bookmark() is not None
+    watch.close()
+
+
+async def test_a_watch_that_ends_while_its_state_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_STEP", 1)
+    for name in "abc":
+        await make(bench, name)
+    watch = bench.watch("configmaps")
+    reading = asyncio.create_task(watch.next(0))
+    await asyncio.sleep(0)
+    await bench.store.close()
+    assert [event.object.key.name for event in await reading] == ["a", "b", "c"]
+    assert watch.ended
+    watch.close()
+
+
 async def test_a_bookmark_says_how_far_the_watch_has_come(bench: Bench) -> None:
     watch = bench.watch("configmaps")
     await watch.next(0)
     await bench.create("secrets", {"metadata": {"name": "elsewhere"}})
     await watch.next(0)
     bookmark = watch.bookmark()
+    assert bookmark is not None
     assert bookmark.type == "BOOKMARK"
     assert orjson.loads(bookmark.object.value)["metadata"]["resourceVersion"] == str(watch.revision)
     assert watch.revision <= bench.store.revision
