@@ -65,7 +65,8 @@ def check(name: str, found: Held) -> None:
 def signing(held: Held) -> _pki.Pair:
     """What certifies at this moment."""
     certificate = _pki.certificate_of(held.data["ca.crt"], held.data["ca.key"])
-    assert certificate is not None  # check() has seen to that
+    if certificate is None:
+        raise KplaneError("A ca.key is not the key of any certificate in its ca.crt")
     return _pki.Pair(certificate, held.data["ca.key"])
 
 
