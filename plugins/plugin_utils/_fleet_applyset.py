@@ -93,7 +93,7 @@ class Seed:
         """Apply the seed; with ``prune``, delete what it no longer holds, and return that. A ``fresh`` VCP has no earlier seed."""
         parent = None if fresh else _read(self._client)
         kinds = {_group_kind(document) for document in self._documents}
-        namespaces = {str(document["metadata"].get("namespace") or "") for document in self._documents} - {""}
+        namespaces = {str(document["metadata"].get("namespace") or "default") for document in self._documents}
         earlier, known = _listed(parent, _KINDS), _listed(parent, _NAMESPACES)
         if parent is None or not kinds <= earlier or not namespaces <= known | {_NAMESPACE}:
             self._declare(kinds | earlier, namespaces | known)

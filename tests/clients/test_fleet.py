@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.kubectl import write_kubeconfig
 from support.plays import Controller, Played
 from support.published import PATIENCE_SECONDS, collections, program
 from support.server import GROUP, Server
@@ -50,8 +51,8 @@ def controller(tmp_path: Path, plane: Server) -> Controller:
     return made
 
 
-def make_fleet(controller: Controller, plane: Server, hosts: str) -> None:
-    variables = {"kplane_management_kubeconfig": str(plane.kubeconfig), "kplane_deletion_policy": "Destroy"}
+def make_fleet(controller: Controller, plane: Server, hosts: str, **more: Any) -> None:
+    variables = {"kplane_management_kubeconfig": str(plane.kubeconfig), "kplane_deletion_policy": "Destroy"} | more
     controller.write("fleet.yml", {"kplane_vcps": {"hosts": {hosts: {}}, "vars": variables}})
     controller.play("kplane.core.fleet", "-i", "fleet.yml", kplane_fleet_name="blue")
 
@@ -154,3 +155,18 @@ def test_a_chart_that_fails_is_named_and_tried_again(plane: Server, controller: 
     controller.write("charts/web/templates/settings.yaml", SETTINGS)
     assert shop.keep("web").changed == 2
     assert shop.colors("web") == {"red"}
+
+
+def test_kubectl_knows_that_a_seed_belongs_to_somebody(plane: Server, controller: Controller, tmp_path: Path) -> None:
+    """What a seed leaves is an ApplySet as kubectl understands it, so kubectl leaves it alone."""
+    kubectl = program("kubectl-1.37")
+    if kubectl is None:
+        pytest.skip("NO GO: kubectl is not built, and not run")
+    seed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    make_fleet(controller, plane, "team-1", kplane_manifests=[seed])
+    other = controller.write("other.yml", seed | {"metadata": {"name": "other", "namespace": "kube-system"}})
+    path = str(write_kubeconfig(plane.vcp("team-1"), tmp_path))
+    options = ("--namespace", "kube-system", "--server-side", "--prune", "--applyset", "configmaps/kplane-seed", "--filename", str(other))
+    refused = controller.run("env", "KUBECTL_APPLYSET=true", str(kubectl), "--kubeconfig", path, "apply", *options, check=False)
+    assert refused.code != 0
+    assert 'managed by tooling "kplane.core" instead of "kubectl"' in refused.output

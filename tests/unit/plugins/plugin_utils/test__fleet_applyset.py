@@ -85,7 +85,7 @@ def test_the_vocabulary_of_the_proposal():
     assert parent(vcp)["labels"]["applyset.kubernetes.io/id"] == identity
     annotations = parent(vcp)["annotations"]
     assert annotations["applyset.kubernetes.io/contains-group-kinds"] == "ConfigMap,Secret"
-    assert annotations["applyset.kubernetes.io/additional-namespaces"] == "apps"
+    assert annotations["applyset.kubernetes.io/additional-namespaces"] == "apps,default"
     assert annotations["applyset.kubernetes.io/tooling"] == "kplane.core/v1"
     labels = vcp.objects["ConfigMap", "default", "a"]["metadata"]["labels"]
     assert labels == {"x": "y", "applyset.kubernetes.io/part-of": identity}
