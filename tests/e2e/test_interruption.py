@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,7 +156,10 @@ def test_an_upgrade_and_a_rotation(world: World) -> None:
     older = {name: image.replace("9", "8") for name, image in images.items()}
     there = world.modules("up", **images)
     back = world.modules("up", **older, kplane_allow_downgrade=True)
-    back_and_forth(Undisturbed(world, there), Undisturbed(world, back))
+    newer = Undisturbed(world, there)
+    recorded = newer.picture["/api/v1/configmaps kplane-system kplane-core-stack"]["data"]
+    assert json.loads(recorded["images"]) == {name.split("_")[1]: image for name, image in images.items()}
+    back_and_forth(newer, Undisturbed(world, back))
     rotate = Rotated(world, world.modules("up", **older, kplane_rotate=ROTATED), world.modules("up", **older))
     for at in rotate.some():
         rotate.survives(at)

@@ -68,7 +68,7 @@ def of_world(world: World) -> Json:
     found.update(of_cluster(cluster))
     found["cluster"] = {key: value for key, value in cluster.items() if key != "pid"}
     # A cluster that was made anew has another port and another authority of its own.
-    text = json.dumps(found).replace(str(cluster["api_port"]), "11111")
+    text = re.sub(rf"(?<!\d){cluster['api_port']}(?!\d)", "11111", json.dumps(found))
     text = re.sub(r'"caSHA256": "[0-9a-f]+"', '"caSHA256": ""', text)
     pictured: Json = json.loads(_PEM.sub("PEM", text))
     return pictured
