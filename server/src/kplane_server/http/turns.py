@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 #: What is worked on in a round of the loop (seconds) while several control planes are busy, and while one is alone.
 SHARED_SLICE: Final = 0.0001
-ALONE_SLICE: Final = 0.010
+ALONE_SLICE: Final = 0.020
 #: How long after a request of another control plane a control plane is not alone (seconds).
 COMPANY: Final = 1.0
 #: How long (seconds) the threads of the transport and of the store wait before the loop must let them in: a request or a commit waits for
