@@ -40,7 +40,7 @@ BATCH_BYTES: Final = 4 << 20
 #: While several VCPs write, after how many requests a transaction is closed, if every VCP that waits has had a turn in it. And for how long
 #: (seconds) after a request of another VCP there are several: the next one may come while a transaction is on its way.
 SHARED_REQUESTS: Final = 8
-COMPANY_SECONDS: Final = 1.0
+COMPANY_SECONDS: Final = 0.25
 
 #: How long (seconds) the statements of a transaction may hold the loop before others have their turn.
 SLICE_SECONDS: Final = 0.001
