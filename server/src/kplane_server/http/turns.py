@@ -34,7 +34,7 @@ COMPANY: Final = 1.0
 #: How long (seconds) the threads of the transport and of the store wait before the loop must let them in: a request or a commit waits for
 #: each, and a busy loop does not do so by itself. It costs some throughput, so beside a control plane that is alone they wait as in any
 #: Python program.
-SHARED_SWITCH: Final = 0.0005
+SHARED_SWITCH: Final = 0.0002
 ALONE_SWITCH: Final = sys.getswitchinterval()
 #: What a step is taken to cost before one has been seen (seconds).
 STEP_COST: Final = 0.0001
