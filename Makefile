@@ -11,6 +11,8 @@ VCP      ?= demo
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
   if $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1; then command -v $$p; break; fi; done)
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Tests of real servers and playbooks wait as much as they compute.
+WAITING_JOBS = $(shell echo $$(( 2 * $(JOBS) )))
 
 VENV        := $(CURDIR)/.venv
 BIN         := $(VENV)/bin
@@ -36,7 +38,7 @@ export PATH := $(BIN):$(PATH)
 
 PLAY = ansible-playbook -e kplane_provider=$(PROVIDER) -e kplane_cluster_name=$(CLUSTER)
 
-.PHONY: help up down test lint typecheck docs-check sanity unit server-test collection-test e2e test-interruptions test-clients test-upstream bench clean
+.PHONY: help up down test lint typecheck docs-check sanity unit server-test collection-test e2e test-interruptions test-scale test-clients test-upstream bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,17 +111,20 @@ unit: $(STAMPS)/test ## pure logic and contracts
 	tests/support/ansible_test.sh $(COPY) units --color no --python-interpreter $(BIN)/python --python $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
 server-test: $(STAMPS)/test $(KUBECTL) ## a real server, kubectl and the Python client
-	pytest -n $(JOBS) --timeout 300 tests/server --ignore tests/server/unit --ignore tests/server/contract
+	pytest -n $(WAITING_JOBS) --timeout 300 tests/server --ignore tests/server/unit --ignore tests/server/contract
 
 collection-test: $(STAMPS)/test ## real playbooks and modules, twice, in check mode and with errors
 	tests/support/ansible_test.sh $(COPY) integration --color no
 
 e2e: $(STAMPS)/test $(KUBECTL) $(KIND) $(K3D) ## the README's commands on a stranger's machine, and every provider
-	PYTHONPATH=tests/server pytest -n $(JOBS) --dist loadfile --timeout 900 tests/e2e
+	PYTHONPATH=tests/server pytest -n $(WAITING_JOBS) --dist loadfile --timeout 900 tests/e2e
 
 # `make e2e` tries some of these steps; all of them take the better part of an hour.
 test-interruptions: $(STAMPS)/test ## kill -9 of the playbooks of kind, k3s and kubeconfig before each of their steps
 	KPLANE_TEST_EVERY_STEP=1 PYTHONPATH=tests/server pytest -n $(JOBS) --timeout 7200 tests/e2e/test_interruption.py
+
+test-scale: $(STAMPS)/test ## two management planes of a thousand VCPs each, through a whole life and kill -9
+	PYTHONPATH=tests/server pytest --timeout 900 tests/scale
 
 # A lane of its own: a machine without a build cache compiles for some ten minutes first. Without Go or Node it says what it skips.
 test-clients: $(STAMPS)/clients $(KUBECTL) ## published clients, unmodified: kubectl, Go, Node, Python, Ansible (builds them once)

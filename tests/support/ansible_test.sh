@@ -16,7 +16,7 @@ mkdir -p "$copy"
 copy=$(cd "$copy" && pwd)
 find "$copy" -mindepth 1 -maxdepth 1 ! -name .git -exec rm -rf {} +
 # The server and its tests are a Python project of their own, with checks of its own.
-(cd "$root" && git ls-files --cached --others --exclude-standard -- . ':!server' ':!tests/server' ':!tests/benchmarks' ':!tests/clients' ':!tests/e2e' ':!tests/upstream') |
+(cd "$root" && git ls-files --cached --others --exclude-standard -- . ':!server' ':!tests/server' ':!tests/benchmarks' ':!tests/clients' ':!tests/scale' ':!tests/e2e' ':!tests/upstream') |
   while IFS= read -r file; do if [ -f "$root/$file" ]; then printf '%s\n' "$file"; fi; done |
   tar -C "$root" -cf - -T - | tar -C "$copy" -xf -
 cd "$copy"

@@ -115,6 +115,7 @@ class Controller:
         ours, its = pty.openpty()
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         environment = self.environment | {"TERM": "xterm"} | variables
+        environment.pop("COLUMNS", None)  # pytest-xdist sets it; the width is the terminal's own
         process = subprocess.Popen(command, cwd=self.folder, env=environment, stdin=its, stdout=its, stderr=its, start_new_session=True)
         os.close(its)
         said = b""
