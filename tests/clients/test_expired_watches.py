@@ -41,7 +41,7 @@ class Restarting:
         """What was watched up to here is too old afterwards."""
         old = self.client.get(MAPS).ok()["metadata"]["resourceVersion"]
         self.server.kill()
-        self.server.options = ("--advertise-address", "127.0.0.2")
+        self.server.options = ("--advertise-address", "localhost")
         self.server.start()
         (event,) = list(self.client.watch(f"{MAPS}?watch=1&resourceVersion={old}"))
         assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
