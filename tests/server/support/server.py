@@ -152,9 +152,16 @@ class Server:
         return self.vcp(name)
 
     def vcp(self, name: str) -> Client:
-        """The administrator of a VCP, by the Secret that the operator wrote."""
-        secret = self.root.get(f"/api/v1/namespaces/kplane-cp-{name}/secrets/controlplane-{name}-kubeconfig").ok()
-        return client_of(base64.b64decode(secret["data"]["kubeconfig-external"]).decode())
+        """The administrator of a VCP, by the Secret that the operator wrote, which follows a new address soon after a start."""
+        path = f"/api/v1/namespaces/kplane-cp-{name}/secrets/controlplane-{name}-kubeconfig"
+
+        def at_this_address() -> Client | None:
+            secret = self.root.get(path).ok()
+            client = client_of(base64.b64decode(secret["data"]["kubeconfig-external"]).decode())
+            return client if f":{self.port}/" in client.base else None
+
+        found: Client = eventually(at_this_address, what=f"the kubeconfig of VCP {name} names port {self.port}")
+        return found
 
     def delete_vcp(self, name: str, seconds: float = 20.0) -> None:
         """Delete a VCP and wait until its ControlPlane is gone."""
