@@ -2,7 +2,7 @@
 # Copyright (c) 2026, kplane.core contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The nine playbooks, by their full names, as a user types them.
+# The playbooks of a single management plane, by their full names, as a user types them (backup and restore: target backup).
 set -eu
 
 work=$(mktemp -d)
